@@ -1,0 +1,118 @@
+// swift-tools-version: 6.3
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// One package, four worlds. The pure modules and all logic compile in every world; the
+// image of a world is built only there, because its assembly and its start-up code mean
+// nothing elsewhere. MARTLET_WORLD selects the world:
+//
+//   developer   (default) tools, simulated machine, specification and tests on this machine
+//   hypervisor  the EL2 image, Embedded Swift, aarch64-none-none-elf
+//   module      the objects of martlet.ko, Embedded Swift with the kernel's code model
+//   linux       the static arm64 Linux programs, Embedded Swift on a C library
+//
+// `make` sets the variable, the toolset and a scratch folder of its own for each.
+
+import PackageDescription
+
+enum World: String {
+    case developer, hypervisor, module, linux
+}
+
+guard let world = World(rawValue: Context.environment["MARTLET_WORLD"] ?? "developer") else {
+    fatalError("MARTLET_WORLD must be developer, hypervisor, module or linux")
+}
+
+/// What every Swift target is held to.
+let strict: [SwiftSetting] = [
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableExperimentalFeature("Lifetimes"),
+]
+
+/// A Swift target held to `strict`.
+func swift(
+    _ name: String, _ dependencies: [Target.Dependency] = [], features: [String] = [], exclude: [String] = []
+) -> Target {
+    .target(
+        name: name, dependencies: dependencies, exclude: exclude,
+        swiftSettings: strict + features.map { .enableExperimentalFeature($0) })
+}
+
+// Pure modules and logic: in every world.
+var targets: [Target] = [
+    .target(name: "CBootProtocol"),
+    swift("HypervisorInterface"),
+    swift("Arm"),
+    swift("Machine", ["Arm"], features: ["RawLayout", "BuiltinModule"]),
+    swift("HypervisorCore", ["Arm", "Machine", "HypervisorInterface", "CBootProtocol"]),
+    swift("HostModuleCore", ["CBootProtocol", "HypervisorInterface"]),
+    swift("VMMConfiguration"),
+    swift("VMMBoot"),
+    swift("VMMDevices", ["VMMBoot"]),
+    swift("VMMRun", ["VMMConfiguration", "VMMBoot", "VMMDevices"]),
+]
+var products: [Product] = []
+var dependencies: [Package.Dependency] = []
+
+switch world {
+case .developer:
+    dependencies += [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+    ]
+    // The lab: packages, images, machines in QEMU, system tests and checks.
+    targets += [
+        swift(
+            "LabKit",
+            [
+                .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ]),
+        .executableTarget(
+            name: "lab",
+            dependencies: ["LabKit", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            swiftSettings: strict),
+        .testTarget(name: "LabTests", dependencies: ["LabKit"], swiftSettings: strict),
+        .testTarget(
+            name: "HostModuleCoreTests", dependencies: ["HostModuleCore", "HypervisorInterface"],
+            swiftSettings: strict),
+    ]
+    targets += ["VMMConfiguration", "VMMBoot", "VMMDevices", "VMMRun"].map { name in
+        .testTarget(
+            name: "\(name)Tests", dependencies: ["VMMConfiguration", "VMMBoot", "VMMDevices", "VMMRun"],
+            swiftSettings: strict)
+    }
+case .hypervisor:
+    break
+case .module:
+    // The Swift half of martlet.ko; Sources/HostModule/Makefile links it with the C binding.
+    targets += [
+        .target(name: "CHostKernel", dependencies: ["CBootProtocol"]),
+        swift(
+            "HostModule", ["HostModuleCore", "HypervisorInterface", "CBootProtocol", "CHostKernel"],
+            exclude: ["Makefile", "kernel"]),
+    ]
+    products += [.library(name: "HostModule", type: .static, targets: ["HostModule"])]
+case .linux:
+    // The VMM. Only here is there a C library to bind; the makefile gives its place and zlib's.
+    targets += [
+        .target(name: "CLinux"),
+        swift("VMMLinux", ["CLinux", "VMMConfiguration", "VMMBoot", "VMMDevices", "VMMRun"]),
+        .executableTarget(
+            name: "martlet",
+            dependencies: ["VMMConfiguration", "VMMBoot", "VMMDevices", "VMMRun", "VMMLinux"],
+            swiftSettings: strict),
+    ]
+    products += [.executable(name: "martlet", targets: ["martlet"])]
+}
+
+let package = Package(
+    name: "martlet",
+    products: products,
+    dependencies: dependencies,
+    targets: targets,
+    swiftLanguageModes: [.v6]
+)

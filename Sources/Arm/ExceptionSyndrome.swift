@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// ESR_ELx as a value (DDI 0487, D24.2.40).
+
+/// Why an exception was taken to EL2, or is to be taken to EL1.
+public struct ExceptionSyndrome: Equatable, Sendable {
+    public let bits: UInt64
+
+    @inlinable
+    public init(bits: UInt64) { self.bits = bits }
+
+    /// Exception classes (ESR_ELx.EC) that this hypervisor tells apart.
+    public enum Class: UInt64, Sendable {
+        case unknown = 0x00
+        case wfx = 0x01
+        case hvc64 = 0x16
+        case smc64 = 0x17
+        case systemRegister = 0x18
+        case instructionAbortLower = 0x20
+        case instructionAbortSame = 0x21
+        case dataAbortLower = 0x24
+        case dataAbortSame = 0x25
+    }
+
+    /// The exception class, or nil if it is none of `Class`.
+    @inlinable
+    public var exceptionClass: Class? { Class(rawValue: (bits >> 26) & 0x3F) }
+
+    /// The immediate of HVC or SMC.
+    @inlinable
+    public var immediate: UInt16 { UInt16(truncatingIfNeeded: bits) }
+
+    /// The fault status code of an abort (DFSC or IFSC).
+    @inlinable
+    public var faultStatus: FaultStatus { FaultStatus(bits: bits & 0x3F) }
+
+    /// S1PTW: the abort was on a stage-2 translation of a stage-1 table walk.
+    @inlinable
+    public var isOnTableWalk: Bool { bits & (1 << 7) != 0 }
+
+    /// FnV: FAR_EL2 does not hold the address.
+    @inlinable
+    public var hasNoAddress: Bool { bits & (1 << 10) != 0 }
+
+    /// A fault status code, reduced to what decides here.
+    public enum FaultStatus: Equatable, Sendable {
+        case translation(Level)
+        case accessFlag(Level)
+        case permission(Level)
+        case other(UInt64)
+
+        @inlinable
+        public init(bits: UInt64) {
+            let level = Level(rawValue: UInt8(truncatingIfNeeded: bits & 3)) ?? .three
+            self =
+                switch bits >> 2 {
+                case 0b0001: .translation(level)
+                case 0b0010: .accessFlag(level)
+                case 0b0011: .permission(level)
+                default: .other(bits)
+                }
+        }
+    }
+
+    /// An exception of an unknown reason, as for an undefined instruction. IL is set.
+    public static let undefined = ExceptionSyndrome(bits: 1 << 25)
+
+    /// An abort of EL1 or EL0 with the given fault status.
+    @inlinable
+    public static func abort(_ kind: Class, status: UInt64) -> ExceptionSyndrome {
+        ExceptionSyndrome(bits: kind.rawValue << 26 | 1 << 25 | status)
+    }
+
+    /// DFSC/IFSC of an alignment fault.
+    public static let alignmentFault: UInt64 = 0x21
+    /// DFSC/IFSC of a synchronous external abort, not on a table walk.
+    public static let externalAbort: UInt64 = 0x10
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// What the CPU can do, decoded once from its identification registers (DDI 0487, D24.2) and
+// handed to code that must not touch a register that isn't there.
+
+/// Features of a CPU, as far as this hypervisor cares.
+public struct CPUFeatures: Equatable, Sendable {
+    /// Bits of a physical address, 32…52.
+    public let physicalAddressBits: UInt64
+    /// 16-bit VMIDs (FEAT_VMID16).
+    public let hasVMID16: Bool
+    public let hasVHE: Bool
+    public let hasPAN: Bool
+    public let hasSSBS: Bool
+    public let hasMTE: Bool
+    public let hasNMI: Bool
+    public let hasSVE: Bool
+    public let hasSME: Bool
+    public let hasRAS: Bool
+    public let hasPointerAuthentication: Bool
+    /// FEAT_FGT: HFGRTR_EL2 and its companions.
+    public let hasFineGrainedTraps: Bool
+    /// FEAT_AMUv1 with FGT: HAFGRTR_EL2.
+    public let hasActivityMonitorTraps: Bool
+    /// FEAT_HCX: HCRX_EL2.
+    public let hasHCRX: Bool
+    public let hasMPAM: Bool
+    /// ID_AA64PFR0_EL1.GIC is not zero: the GIC has a system register interface.
+    public let hasGICSystemRegisters: Bool
+    /// FEAT_CSV2: branch predictions of one context do not steer another.
+    public let isFreeOfSpectreV2: Bool
+    /// FEAT_ECBHB: exceptions already clear the branch history.
+    public let clearsBranchHistoryOnException: Bool
+    /// FEAT_CLRBHB: the CLRBHB instruction.
+    public let hasClearBranchHistory: Bool
+    /// Stage-1 granule of 4 KiB is there (ID_AA64MMFR0_EL1.TGran4 and TGran4_2).
+    public let hasGranule4K: Bool
+
+    /// Values of the identification registers, by name.
+    public struct Registers: Equatable, Sendable {
+        public var pfr0: UInt64 = 0
+        public var pfr1: UInt64 = 0
+        public var dfr0: UInt64 = 0
+        public var isar1: UInt64 = 0
+        public var isar2: UInt64 = 0
+        public var mmfr0: UInt64 = 0
+        public var mmfr1: UInt64 = 0
+        public var mmfr2: UInt64 = 0
+
+        @inlinable
+        public init() {}
+    }
+
+    /// Decodes the identification registers.
+    public init(_ id: Registers) {
+        func field(_ register: UInt64, _ shift: UInt64) -> UInt64 { (register >> shift) & 0xF }
+        physicalAddressBits =
+            switch field(id.mmfr0, 0) {
+            case 0: 32
+            case 1: 36
+            case 2: 40
+            case 3: 42
+            case 4: 44
+            case 5: 48
+            case 6: 52
+            default: 48
+            }
+        hasVMID16 = field(id.mmfr1, 4) == 2
+        hasVHE = field(id.mmfr1, 8) != 0
+        hasPAN = field(id.mmfr1, 20) != 0
+        hasSSBS = field(id.pfr1, 4) != 0
+        hasMTE = field(id.pfr1, 8) >= 2
+        hasNMI = field(id.pfr1, 36) != 0
+        hasSVE = field(id.pfr0, 32) != 0
+        hasSME = field(id.pfr1, 24) != 0
+        hasRAS = field(id.pfr0, 28) != 0
+        hasPointerAuthentication =
+            field(id.isar1, 4) != 0 || field(id.isar1, 8) != 0 || field(id.isar2, 12) != 0
+        hasFineGrainedTraps = field(id.mmfr0, 56) != 0
+        hasActivityMonitorTraps = field(id.mmfr0, 56) != 0 && field(id.pfr0, 44) != 0
+        hasHCRX = field(id.mmfr1, 40) != 0
+        hasMPAM = field(id.pfr0, 40) != 0 || field(id.pfr1, 16) != 0
+        hasGICSystemRegisters = field(id.pfr0, 24) != 0
+        isFreeOfSpectreV2 = field(id.pfr0, 56) != 0
+        clearsBranchHistoryOnException = field(id.mmfr1, 60) != 0
+        hasClearBranchHistory = field(id.isar2, 28) != 0
+        hasGranule4K = field(id.mmfr0, 28) != 0xF
+    }
+
+    /// The fields of PSTATE that exist on this CPU.
+    public var processorStateFeatures: ProcessorState.Features {
+        .init(hasPAN: hasPAN, hasSSBS: hasSSBS, hasMTE: hasMTE, hasNMI: hasNMI)
+    }
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// The SMC calling convention (DEN0028): how a function identifier is put together, the
+// architecture calls, and what a call takes and returns.
+
+/// A 32-bit SMCCC function identifier.
+public struct FunctionID: Hashable, Sendable {
+    public let rawValue: UInt32
+
+    @inlinable
+    public init(_ rawValue: UInt32) { self.rawValue = rawValue }
+
+    /// From a register: the upper half is ignored, and so is the SVE hint (bit 16, SMCCC 1.3),
+    /// which only says that the caller keeps no live SVE state.
+    @inlinable
+    public init(register: UInt64) {
+        rawValue = UInt32(truncatingIfNeeded: register) & ~(1 << 16)
+    }
+
+    // Arm Architecture Calls.
+    public static let version = FunctionID(0x8000_0000)
+    public static let archFeatures = FunctionID(0x8000_0001)
+    public static let socID = FunctionID(0x8000_0002)
+    public static let workaround1 = FunctionID(0x8000_8000)
+    public static let workaround2 = FunctionID(0x8000_7FFF)
+    public static let workaround3 = FunctionID(0x8000_3FFF)
+
+    // True Random Number Generator Firmware Interface (DEN0098).
+    public static let trngVersion = FunctionID(0x8400_0050)
+    public static let trngFeatures = FunctionID(0x8400_0051)
+    public static let trngGetUUID = FunctionID(0x8400_0052)
+    public static let trngRandom32 = FunctionID(0x8400_0053)
+    public static let trngRandom64 = FunctionID(0xC400_0053)
+}
+
+/// Results that SMCCC itself defines.
+public enum SMCCCStatus {
+    public static let success: UInt64 = 0
+    /// -1 as a 64-bit value.
+    public static let notSupported: UInt64 = ~0
+}
+
+/// `x0`…`x3` of a call to firmware, before or after it.
+public struct FirmwareRegisters: Equatable, Sendable {
+    public var x0: UInt64
+    public var x1: UInt64
+    public var x2: UInt64
+    public var x3: UInt64
+
+    @inlinable
+    public init(_ x0: UInt64, _ x1: UInt64 = 0, _ x2: UInt64 = 0, _ x3: UInt64 = 0) {
+        self.x0 = x0
+        self.x1 = x1
+        self.x2 = x2
+        self.x3 = x3
+    }
+
+    @inlinable
+    public init(_ function: FunctionID, _ x1: UInt64 = 0, _ x2: UInt64 = 0, _ x3: UInt64 = 0) {
+        self.init(UInt64(function.rawValue), x1, x2, x3)
+    }
+}

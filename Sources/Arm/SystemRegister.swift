@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// The system registers that EL2 reads and writes by name. The machine layer maps each case to one
+// instruction; the simulated machine keeps one value a case.
+
+/// A system register (DDI 0487, D24.2; encodings of the later ones from their feature's pages).
+public enum SystemRegister: UInt8, CaseIterable, Sendable {
+    // Identification.
+    case midrEL1, mpidrEL1, currentEL
+    case idAA64PFR0, idAA64PFR1, idAA64DFR0, idAA64ISAR1, idAA64ISAR2
+    case idAA64MMFR0, idAA64MMFR1, idAA64MMFR2, idAA64MMFR3
+    case ctrEL0
+
+    // What the last exception to EL2 left.
+    case esrEL2, farEL2, hpfarEL2, elrEL2, spsrEL2
+
+    // Control of EL1 and EL0 from EL2.
+    case hcrEL2, hcrxEL2, cptrEL2, mdcrEL2, hstrEL2, vpidrEL2, vmpidrEL2
+    case vtcrEL2, vttbrEL2
+    case cnthctlEL2, cntvoffEL2
+    case iccSreEL2, ichHcrEL2
+    case zcrEL2, smcrEL2, smpriEL2, mpam2EL2
+    case hfgrtrEL2, hfgwtrEL2, hfgitrEL2, hdfgrtrEL2, hdfgwtrEL2, hafgrtrEL2
+
+    // EL2's own regime.
+    case ttbr0EL2, tcrEL2, mairEL2, sctlrEL2, vbarEL2, tpidrEL2
+
+    // EL1 state, for injecting exceptions and for starting a CPU.
+    case sctlrEL1, vbarEL1, esrEL1, farEL1, elrEL1, spsrEL1
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * One CPU's data page at EL2, by offset: assembly and Swift both use it. TPIDR_EL2 holds its
+ * address. The page's upper part is the stack on which a panic is handled.
+ */
+#ifndef MARTLET_PERCPU_H
+#define MARTLET_PERCPU_H
+
+/* What `enter` found, so that `withdraw` can put it back. */
+#define MARTLET_PERCPU_STUB_VBAR 0x00
+#define MARTLET_PERCPU_STUB_SCTLR 0x08
+#define MARTLET_PERCPU_BOOT 0x10
+#define MARTLET_PERCPU_INDEX 0x18
+/* What a CPU that comes from firmware loads before it can use memory. Cleaned to the point of
+ * coherency when written. */
+#define MARTLET_PERCPU_TTBR0 0x20
+#define MARTLET_PERCPU_MAIR 0x28
+#define MARTLET_PERCPU_TCR 0x30
+#define MARTLET_PERCPU_SCTLR 0x38
+#define MARTLET_PERCPU_VBAR 0x40
+/* Iterations of the branch-history loop, for the vectors that have one. */
+#define MARTLET_PERCPU_BHB_LOOP 0x48
+/* Set while the frame below the stack's top holds a host to return to. */
+#define MARTLET_PERCPU_HAS_HOST 0x50
+/* What the panic entry saves. */
+#define MARTLET_PERCPU_PANIC_SP 0x58
+#define MARTLET_PERCPU_PANIC_FP 0x60
+#define MARTLET_PERCPU_PANIC_LR 0x68
+/* A zero-terminated message, or 0. */
+#define MARTLET_PERCPU_PANIC_MESSAGE 0x70
+/* Set once this CPU handles a panic: a second one halts it. */
+#define MARTLET_PERCPU_PANICKING 0x78
+/* The power relay's state of this CPU: a code, and where it goes on at EL1. */
+#define MARTLET_PERCPU_POWER 0x80
+#define MARTLET_PERCPU_POWER_ENTRY 0x88
+#define MARTLET_PERCPU_POWER_CONTEXT 0x90
+/* The panic stack grows down from here. */
+#define MARTLET_PERCPU_PANIC_STACK_TOP 0x1000
+
+/* The host's registers at an exception: x0..x30, ELR_EL2, SPSR_EL2, padding. */
+#define MARTLET_FRAME_ELR 0xf8
+#define MARTLET_FRAME_SPSR 0x100
+#define MARTLET_FRAME_SIZE 0x110
+
+#endif /* MARTLET_PERCPU_H */

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// The hypervisor's root: the one value that holds everything, borrowed by every handler.
+
+public import Arm
+public import HypervisorInterface
+public import Machine
+import Synchronization
+
+/// The hypervisor, from its initialisation on.
+///
+/// Built once by `initialise`, on the CPU that makes the call, and never destroyed. All CPUs use
+/// it at once: what changes is behind a lock or atomic.
+///
+/// Lock order (docs/locking.md): `power` before `memory`; neither is held over an exception return.
+public struct Hypervisor<P: Processor>: ~Copyable {
+    public let features: CPUFeatures
+    let boot: BootBlock
+    let snapshot: ControlSnapshot
+    let entryPoints: FirmwareEntryPoints
+    /// Which firmware calls the host may make.
+    let firmware: FirmwareFilter
+    /// What EL2's own entry does against branch-prediction attacks.
+    public let mitigation: BranchMitigation
+    /// SHA-256 of the image, as four words in memory order.
+    public let digest: InlineArray<4, UInt64>
+    /// Pages of executable code.
+    let textPages: UInt64
+
+    let memory: Locked<MemoryState>
+    let power: Locked<PowerState>
+    /// CPUs that are not behind the stage-2 yet.
+    let outside: Atomic<Int>
+    /// Whether each CPU is.
+    let inside: Locked<CPUSet>
+    /// SMCs refused.
+    let refusedFirmwareCalls = Atomic<UInt64>(0)
+    /// System register accesses refused.
+    let refusedRegisterAccesses = Atomic<UInt64>(0)
+
+    /// Takes over: EL2's own tables, the ledger, the host's tables. The host is not confined yet.
+    ///
+    /// - Parameter boot: checked boot block, still mapped.
+    /// - Throws: as `MemoryState.init`; `notSupported` if the kernel left EL2 in a state that this
+    ///   hypervisor cannot take over.
+    public init(
+        boot: BootBlock, features: CPUFeatures, entryPoints: FirmwareEntryPoints, on processor: P
+    ) throws(CallStatus) {
+        let snapshot = ControlSnapshot(features: features, on: processor)
+        guard snapshot.isUsable else { throw .notSupported }
+        let memory = try MemoryState(boot: boot, features: features, on: processor)
+        guard let power = PowerState(boot, on: processor) else { throw .invalidParameter }
+        let firmware = FirmwareFilter(on: processor)
+
+        self.boot = boot
+        self.features = features
+        self.entryPoints = entryPoints
+        self.snapshot = snapshot
+        self.firmware = firmware
+        mitigation = BranchMitigation(midr: processor.read(.midrEL1), features: features, firmware: firmware)
+        digest = [
+            boot.digestWord(0, on: processor), boot.digestWord(1, on: processor),
+            boot.digestWord(2, on: processor), boot.digestWord(3, on: processor),
+        ]
+        textPages = boot.textEnd.number &- boot.imageBase.number
+        outside = Atomic(boot.cpuCount)
+        inside = Locked(CPUSet())
+        self.memory = Locked(memory)
+        self.power = Locked(power)
+    }
+
+    /// The phase, as far as this value exists.
+    public var phase: CallPhase {
+        let left = outside.load(ordering: .acquiring)
+        if left == boot.cpuCount { return .initialised }
+        return left == 0 ? .finalised : .deprivileging
+    }
+
+    /// How a CPU comes to be confined.
+    enum Confinement {
+        /// It runs the host already; its control registers are the kernel's.
+        case running
+        /// It has come from firmware; all of EL2's registers are as after reset.
+        case arriving
+    }
+
+    /// Puts this CPU's EL1 and EL0 behind the host's stage-2 and traps.
+    func confine(_ confinement: Confinement, on processor: P) {
+        let root = memory.withLock(on: processor) { $0.hostTable }
+        processor.write(
+            .vtcrEL2, Stage2Control.bits(root.geometry, hasVMID16: features.hasVMID16))
+        processor.write(.vttbrEL2, Stage2Base.bits(root: root.root, vmid: 0))
+        switch confinement {
+        case .running: snapshot.protect(on: processor)
+        case .arriving: snapshot.replay(on: processor)
+        }
+        // Entries from before the stage-2 translate the host without it.
+        processor.invalidateLocalTLB()
+    }
+}
+
+/// A set of CPU indices.
+struct CPUSet: Sendable {
+    private var words: InlineArray<4, UInt64> = InlineArray(repeating: 0)
+
+    /// Adds a CPU; false if it was there.
+    mutating func insert(_ cpu: Int) -> Bool {
+        let word = (cpu >> 6) & 3
+        let bit: UInt64 = 1 << UInt64(truncatingIfNeeded: cpu & 63)
+        guard words[word] & bit == 0 else { return false }
+        words[word] |= bit
+        return true
+    }
+}

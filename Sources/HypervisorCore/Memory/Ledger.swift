@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// The ledger: one entry of 4 bytes a page of RAM says who owns the page. Page tables are derived
+// from it and never disagree with it.
+
+public import Arm
+public import Machine
+
+/// Who owns a page, and for the hypervisor's own pages what they are used for.
+public enum PageState: Equatable, Sendable {
+    /// The host owns it, alone.
+    case host
+    /// The hypervisor owns it.
+    case hypervisor(HypervisorUse)
+
+    /// What the hypervisor does with one of its pages.
+    public enum HypervisorUse: Equatable, Sendable {
+        /// Image, per-CPU areas, ledger, tables: in use.
+        case occupied(Origin)
+        /// First page of a free block of 2^order pages in the pool.
+        case free(Origin, order: UInt8)
+        /// A page inside a free block, not its first.
+        case freeTail(Origin)
+    }
+
+    /// Where a page of the hypervisor came from.
+    public enum Origin: UInt32, Sendable {
+        /// One of the superpages that the hypervisor was installed with. Never given back.
+        case superpage = 0
+        /// Donated later; goes back to the host when it is free and the host asks.
+        case toppedUp = 1
+    }
+
+    /// The entry as it is stored.
+    @inlinable
+    var bits: UInt32 {
+        switch self {
+        case .host: 1
+        case .hypervisor(.occupied(let origin)): 2 | origin.rawValue << 4
+        case .hypervisor(.free(let origin, let order)): 3 | origin.rawValue << 4 | UInt32(order) << 8
+        case .hypervisor(.freeTail(let origin)): 4 | origin.rawValue << 4
+        }
+    }
+
+    /// The state that an entry stores; nil for bits that are never written.
+    @inlinable
+    init?(bits: UInt32) {
+        let origin: Origin = bits & (1 << 4) == 0 ? .superpage : .toppedUp
+        switch bits & 0xF {
+        case 1: self = .host
+        case 2: self = .hypervisor(.occupied(origin))
+        case 3: self = .hypervisor(.free(origin, order: UInt8(truncatingIfNeeded: bits >> 8)))
+        case 4: self = .hypervisor(.freeTail(origin))
+        default: return nil
+        }
+    }
+}
+
+/// The ledger's entries, reached through EL2's map of them. Entries exist for the pages of RAM
+/// ranges only; a caller asks the memory map first.
+public struct Ledger: Sendable {
+    /// Bytes of one entry.
+    public static let entrySize: UInt64 = 4
+
+    @inlinable
+    public init() {}
+
+    /// Where the entry of a frame lies.
+    @inlinable
+    public static func entryAddress(of frame: Frame<HostPhysical>) -> Address<HypervisorVirtual> {
+        Address(HypervisorAddressSpace.ledgerBase &+ frame.number &* entrySize)
+    }
+
+    /// Whether the frame is RAM. May be asked of frames that share 4 MiB with RAM: a page of the
+    /// ledger describes that much, and entries of frames that are no RAM stay zero.
+    @inlinable
+    public func hasEntry(for frame: Frame<HostPhysical>, on processor: some Processor) -> Bool {
+        processor.load32(Self.entryAddress(of: frame)) != 0
+    }
+
+    /// The state of a page of RAM.
+    @inlinable
+    public func state(of frame: Frame<HostPhysical>, on processor: some Processor) -> PageState {
+        guard let state = PageState(bits: processor.load32(Self.entryAddress(of: frame))) else {
+            processor.panic("a ledger entry holds a value that is never written")
+        }
+        return state
+    }
+
+    /// Records the state of a page of RAM.
+    @inlinable
+    public func record(_ state: PageState, of frame: Frame<HostPhysical>, on processor: some Processor) {
+        processor.store32(Self.entryAddress(of: frame), state.bits)
+    }
+
+    /// Records one state for every page of a range of RAM.
+    public func record(
+        _ state: PageState, of range: FrameRange<HostPhysical>, on processor: some Processor
+    ) {
+        var frame = range.first
+        while frame < range.end {
+            record(state, of: frame, on: processor)
+            frame = frame.advanced(by: 1)
+        }
+    }
+
+    /// Whether every page of a range of RAM has the given state.
+    public func all(
+        _ range: FrameRange<HostPhysical>, are state: PageState, on processor: some Processor
+    ) -> Bool {
+        var frame = range.first
+        while frame < range.end {
+            guard self.state(of: frame, on: processor) == state else { return false }
+            frame = frame.advanced(by: 1)
+        }
+        return true
+    }
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// Pages that change hands between the host and the hypervisor's pool.
+
+import Arm
+import HypervisorInterface
+import Machine
+
+extension MemoryState {
+    /// The most pages that one call may donate.
+    public static let donationLimit: UInt64 = 512
+
+    /// The host gives pages to the pool. Everything is checked before anything changes.
+    /// - Throws: `denied` if a page is not RAM that the host owns; `noMemory` if the pool has sunk
+    ///   below what the tables of the change may need.
+    mutating func topUp(
+        _ range: FrameRange<HostPhysical>, on processor: some Processor
+    ) throws(CallStatus) {
+        guard range.count <= Self.donationLimit else { throw .invalidParameter }
+        guard map.covers(range, with: .ram, on: processor), range.end.address.rawValue <= HypervisorAddressSpace.identityLimit
+        else { throw .denied }
+        guard ledger.all(range, are: .host, on: processor) else { throw .denied }
+        guard pool.canChangeOwnership else { throw .noMemory }
+
+        pool.purpose = .ownershipChange
+        do throws(TableError) {
+            // The host loses the pages, and every TLB forgets them, before EL2 uses one.
+            try hostTable.assign(InputRange(range), .nothing, tablesFrom: &pool, on: processor)
+            try hypervisorTable.assign(
+                InputRange(range), .identity(Stage1Attributes(.data), largest: .two), tablesFrom: &pool,
+                on: processor)
+        } catch {
+            processor.panic("the reserve of the page pool did not suffice for a donation")
+        }
+        pool.add(range, origin: .toppedUp, on: processor)
+        hypervisorPages &+= range.count
+    }
+
+    /// The host gets one unused page of the pool back, zeroed.
+    /// - Throws: `notFound` if the pool has none that came from the host; `noMemory` as `topUp`.
+    mutating func reclaimPool(on processor: some Processor) throws(CallStatus) -> Frame<HostPhysical> {
+        guard pool.canChangeOwnership else {
+            throw pool.hasToppedUpPages ? .noMemory : .notFound
+        }
+        guard let frame = pool.takeToppedUp(on: processor) else { throw .notFound }
+        let page = HypervisorAddressSpace.identity(frame)
+        processor.zeroPage(page)
+        // The host may map the page without caches: the zeroes must be in memory, and no line of
+        // EL2's may be written back over the host's data later.
+        processor.cleanAndInvalidatePage(page)
+        processor.barrier(.cacheMaintenanceComplete)
+
+        pool.purpose = .ownershipChange
+        do throws(TableError) {
+            try hypervisorTable.assign(
+                InputRange(FrameRange(page)), .nothing, tablesFrom: &pool, on: processor)
+            ledger.record(.host, of: frame, on: processor)
+            try hostTable.assign(
+                InputRange(FrameRange(frame)), .identity(Self.hostMemory, largest: .two), tablesFrom: &pool,
+                on: processor)
+        } catch {
+            processor.panic("the reserve of the page pool did not suffice for a return")
+        }
+        hypervisorPages &-= 1
+        return frame
+    }
+
+    /// What the ledger says of a frame, as the host may know it.
+    func report(_ frame: Frame<HostPhysical>, on processor: some Processor) -> PageReport {
+        switch map.kind(of: frame, on: processor) {
+        case .device, .deny: .notMemory
+        case .firmware: .firmware
+        case .ram:
+            switch ledger.state(of: frame, on: processor) {
+            case .host: .host
+            case .hypervisor: .hypervisor
+            }
+        }
+    }
+}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// The hypervisor's page pool: a buddy allocator. A free block's order stands in the ledger; its
+// list links stand in the block's own first page.
+
+public import Arm
+public import Machine
+
+/// Free pages of the hypervisor, in blocks of 2^0…2^9 pages.
+///
+/// Pages that came with the installation and pages that the host donated later are kept apart and
+/// never merge: the latter can go back to the host.
+public struct PagePool: Sendable {
+    /// The largest block: 2 MiB.
+    public static let maximumOrder: UInt8 = 9
+    /// Pages that only `reserved` allocations may use: enough for the tables that one donation or
+    /// one return can need, so that the host can always top the pool up.
+    public static let reserve: UInt64 = 16
+
+    /// The most table pages that the host's device mappings may hold.
+    public static let deviceTableLimit: UInt64 = 64
+
+    /// What a page is allocated for.
+    public enum Purpose: Sendable {
+        /// Tables of a donation or a return, which may use the reserve.
+        case ownershipChange
+        /// Tables for the host's device mappings, which have a limit of their own.
+        case deviceMapping
+    }
+
+    private let ledger: Ledger
+    /// What `takeTable` is asked for at the moment.
+    public var purpose: Purpose = .ownershipChange
+    /// Table pages taken for device mappings since they were last dropped.
+    private var deviceTables: UInt64 = 0
+    private var heads: InlineArray<20, UInt64> = InlineArray(repeating: 0)
+    /// Pages that nothing uses.
+    public private(set) var freePages: UInt64 = 0
+
+    public init(ledger: Ledger) { self.ledger = ledger }
+
+    // A link is a frame number plus one; 0 ends a list.
+    private static func slot(_ origin: PageState.Origin, _ order: UInt8) -> Int {
+        (origin == .superpage ? 0 : 10) &+ Int(order)
+    }
+
+    private func nextLink(_ frame: Frame<HostPhysical>) -> Address<HypervisorVirtual> {
+        HypervisorAddressSpace.identity(frame.address)
+    }
+
+    private func previousLink(_ frame: Frame<HostPhysical>) -> Address<HypervisorVirtual> {
+        HypervisorAddressSpace.identity(frame.address).advanced(by: 8)
+    }
+
+    private mutating func push(
+        _ frame: Frame<HostPhysical>, _ origin: PageState.Origin, _ order: UInt8, on processor: some Processor
+    ) {
+        let slot = Self.slot(origin, order)
+        let head = heads[slot]
+        processor.store64(nextLink(frame), head)
+        processor.store64(previousLink(frame), 0)
+        if head != 0 { processor.store64(previousLink(Frame(head &- 1)), frame.number &+ 1) }
+        heads[slot] = frame.number &+ 1
+        ledger.record(.hypervisor(.free(origin, order: order)), of: frame, on: processor)
+    }
+
+    private mutating func remove(
+        _ frame: Frame<HostPhysical>, _ origin: PageState.Origin, _ order: UInt8, on processor: some Processor
+    ) {
+        let next = processor.load64(nextLink(frame))
+        let previous = processor.load64(previousLink(frame))
+        if previous == 0 {
+            heads[Self.slot(origin, order)] = next
+        } else {
+            processor.store64(nextLink(Frame(previous &- 1)), next)
+        }
+        if next != 0 { processor.store64(previousLink(Frame(next &- 1)), previous) }
+    }
+
+    /// Adds pages that the hypervisor owns, that it has mapped and that nothing uses.
+    public mutating func add(
+        _ range: FrameRange<HostPhysical>, origin: PageState.Origin, on processor: some Processor
+    ) {
+        var frame = range.first
+        while frame < range.end {
+            ledger.record(.hypervisor(.freeTail(origin)), of: frame, on: processor)
+            frame = frame.advanced(by: 1)
+        }
+        frame = range.first
+        while frame < range.end {
+            free(frame, order: 0, origin: origin, on: processor)
+            frame = frame.advanced(by: 1)
+        }
+    }
+
+    /// Puts a block into its list, merged with its buddies as long as they are free.
+    private mutating func free(
+        _ block: Frame<HostPhysical>, order: UInt8, origin: PageState.Origin, on processor: some Processor
+    ) {
+        freePages &+= 1 << UInt64(order)
+        var frame = block
+        var order = order
+        while order < Self.maximumOrder {
+            let buddy = Frame<HostPhysical>(frame.number ^ (1 << UInt64(order)))
+            // The buddy lies in the same 2 MiB, so its entry lies in the same page of the ledger
+            // and can be read; the entry of a frame that is no RAM is zero.
+            guard ledger.hasEntry(for: buddy, on: processor),
+                ledger.state(of: buddy, on: processor) == .hypervisor(.free(origin, order: order))
+            else { break }
+            remove(buddy, origin, order, on: processor)
+            ledger.record(.hypervisor(.freeTail(origin)), of: buddy, on: processor)
+            ledger.record(.hypervisor(.freeTail(origin)), of: frame, on: processor)
+            frame = frame < buddy ? frame : buddy
+            order &+= 1
+        }
+        push(frame, origin, order, on: processor)
+    }
+
+    private mutating func take(
+        _ origin: PageState.Origin, on processor: some Processor
+    ) -> Frame<HostPhysical>? {
+        var order: UInt8 = 0
+        while order <= Self.maximumOrder {
+            let head = heads[Self.slot(origin, order)]
+            if head != 0 {
+                let frame = Frame<HostPhysical>(head &- 1)
+                remove(frame, origin, order, on: processor)
+                // Split: the upper halves go back to the lists below.
+                while order > 0 {
+                    order &-= 1
+                    push(frame.advanced(by: 1 << UInt64(order)), origin, order, on: processor)
+                }
+                freePages &-= 1
+                ledger.record(.hypervisor(.occupied(origin)), of: frame, on: processor)
+                return frame
+            }
+            order &+= 1
+        }
+        return nil
+    }
+
+    /// Whether tables for one more ownership change can be had.
+    public var canChangeOwnership: Bool { freePages >= Self.reserve }
+
+    /// Whether any free page came from the host.
+    public var hasToppedUpPages: Bool {
+        var order: UInt8 = 0
+        while order <= Self.maximumOrder {
+            if heads[Self.slot(.toppedUp, order)] != 0 { return true }
+            order &+= 1
+        }
+        return false
+    }
+
+    /// All device mappings are gone, and with them their tables.
+    public mutating func forgetDeviceTables() { deviceTables = 0 }
+
+    /// Takes one free page that the host donated earlier; nil if there is none.
+    public mutating func takeToppedUp(on processor: some Processor) -> Frame<HostPhysical>? {
+        take(.toppedUp, on: processor)
+    }
+}
+
+extension PagePool: FrameSource {
+    public mutating func takeTable(on processor: some Processor) -> Frame<HostPhysical>? {
+        if case .deviceMapping = purpose {
+            guard freePages > Self.reserve, deviceTables < Self.deviceTableLimit else { return nil }
+            deviceTables &+= 1
+        }
+        // Pages that can never go back to the host are used first.
+        guard let frame = take(.superpage, on: processor) ?? take(.toppedUp, on: processor) else { return nil }
+        processor.zeroPage(HypervisorAddressSpace.identity(frame))
+        return frame
+    }
+
+    public mutating func returnTable(_ frame: Frame<HostPhysical>, on processor: some Processor) {
+        guard case .hypervisor(.occupied(let origin)) = ledger.state(of: frame, on: processor) else {
+            processor.panic("a page was returned to the pool that was not in use")
+        }
+        free(frame, order: 0, origin: origin, on: processor)
+    }
+}

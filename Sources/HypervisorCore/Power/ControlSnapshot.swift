@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// EL2's control registers as the kernel's own start-up code left them, so that a CPU that comes
+// up through the relay looks to the host like one that it prepared itself.
+
+public import Arm
+public import Machine
+
+/// The control registers of EL2 that decide what EL1 may do.
+///
+/// Taken once, on the CPU that initialises, before anything is changed. Registers of features that
+/// the CPU lacks are neither read nor written.
+public struct ControlSnapshot: Sendable {
+    private let features: CPUFeatures
+    private var values: InlineArray<18, UInt64> = InlineArray(repeating: 0)
+
+    /// The registers, each with the feature that it needs.
+    private static func register(_ index: Int, _ features: CPUFeatures) -> SystemRegister? {
+        switch index {
+        case 0: .hcrEL2
+        case 1: .cptrEL2
+        case 2: .mdcrEL2
+        case 3: .hstrEL2
+        case 4: .cnthctlEL2
+        case 5: .cntvoffEL2
+        case 6: features.hasGICSystemRegisters ? .iccSreEL2 : nil
+        case 7: features.hasSVE ? .zcrEL2 : nil
+        case 8: features.hasSME ? .smcrEL2 : nil
+        case 9: features.hasSME ? .smpriEL2 : nil
+        case 10: features.hasMPAM ? .mpam2EL2 : nil
+        case 11: features.hasFineGrainedTraps ? .hfgrtrEL2 : nil
+        case 12: features.hasFineGrainedTraps ? .hfgwtrEL2 : nil
+        case 13: features.hasFineGrainedTraps ? .hfgitrEL2 : nil
+        case 14: features.hasFineGrainedTraps ? .hdfgrtrEL2 : nil
+        case 15: features.hasFineGrainedTraps ? .hdfgwtrEL2 : nil
+        case 16: features.hasActivityMonitorTraps ? .hafgrtrEL2 : nil
+        case 17: features.hasHCRX ? .hcrxEL2 : nil
+        default: nil
+        }
+    }
+
+    /// Reads the registers of this CPU.
+    public init(features: CPUFeatures, on processor: some Processor) {
+        self.features = features
+        for index in 0..<18 {
+            if let register = Self.register(index, features) { values[index] = processor.read(register) }
+        }
+    }
+
+    /// Gives a CPU that has just come up the same control registers, with the host's protection.
+    public func replay(on processor: some Processor) {
+        for index in 1..<18 {
+            if let register = Self.register(index, features) { processor.write(register, values[index]) }
+        }
+        if features.hasGICSystemRegisters { processor.write(.ichHcrEL2, 0) }
+        processor.write(.vpidrEL2, processor.read(.midrEL1))
+        processor.write(.vmpidrEL2, processor.read(.mpidrEL1))
+        protect(on: processor)
+    }
+
+    /// Turns the host's stage-2 and traps on. VTCR_EL2 and VTTBR_EL2 hold the host's already.
+    func protect(on processor: some Processor) {
+        processor.write(.hcrEL2, HypervisorConfiguration(bits: values[0]).protectingHost().bits)
+        // Later instructions at EL1 and EL0 are translated; the exception return would do as well,
+        // but the TLB invalidation that follows must already act on this regime.
+        processor.barrier(.contextSynchronisation)
+    }
+
+    /// Whether the kernel left EL2 as an nVHE kernel leaves it: E2H and TGE clear, EL1 in AArch64.
+    public var isUsable: Bool {
+        let hcr = values[0]
+        return hcr & (1 << 34 | 1 << 27) == 0 && hcr & (1 << 31) != 0
+    }
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// Everything that brings the host to EL2 by a synchronous exception.
+
+import Arm
+import HypervisorInterface
+import Machine
+import Synchronization
+
+extension Hypervisor {
+    /// Handles a synchronous exception from the host's EL1 or EL0.
+    public func hostTrap(_ cpu: Int, _ frame: inout HostFrame, on processor: P) -> HostCallOutcome {
+        let syndrome = ExceptionSyndrome(bits: processor.read(.esrEL2))
+        switch syndrome.exceptionClass {
+        case .hvc64:
+            return hostCall(cpu, &frame, immediate: syndrome.immediate, on: processor)
+        case .smc64:
+            firmwareCall(cpu, &frame, immediate: syndrome.immediate, on: processor)
+        case .dataAbortLower, .instructionAbortLower:
+            hostAbort(syndrome, &frame, on: processor)
+        case .systemRegister, .wfx, .unknown, .instructionAbortSame, .dataAbortSame, nil:
+            // Implementation defined and auxiliary registers (HCR_EL2.TIDCP, TACR), and anything
+            // that only a host which meddles with its own controls could bring here.
+            refusedRegisterAccesses.wrappingAdd(1, ordering: .relaxed)
+            frame.inject(.undefined, features: features, on: processor)
+        }
+        return .answered
+    }
+
+    /// A stage-2 abort.
+    private func hostAbort(_ syndrome: ExceptionSyndrome, _ frame: inout HostFrame, on processor: P) {
+        switch syndrome.faultStatus {
+        case .translation, .accessFlag:
+            // HPFAR_EL2 holds the page for these (DDI 0487, D24.2.66): bits 43:4 are IPA bits 51:12.
+            let page = Frame<HostPhysical>((processor.read(.hpfarEL2) >> 4) & ((1 << 40) &- 1))
+            let answer = memory.withLock(on: processor) { state in
+                state.answerHostFault(at: page, on: processor)
+            }
+            switch answer {
+            case .mapped, .spurious: return
+            case .refused: break
+            }
+        case .other(let status) where status == tlbConflict:
+            // Allowed while a block is split or put together; invalidating resolves it.
+            processor.invalidate(.wholeVMID)
+            processor.barrier(.invalidationComplete)
+            return
+        case .permission, .other:
+            // Fetching from a device, or an access that no table allows.
+            memory.withLock(on: processor) { $0.noteRefusedAccess() }
+        }
+        frame.inject(.refusedAccess(syndrome), features: features, on: processor)
+    }
+
+    /// DFSC of a TLB conflict abort.
+    private var tlbConflict: UInt64 { 0x30 }
+}
+
+extension MemoryState {
+    /// Counts an access that was refused without a look at the tables.
+    mutating func noteRefusedAccess() { hostFaults.refused &+= 1 }
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// What the host boots into: a shell, a few modules of its own kernel, and the tests.
+
+import Foundation
+import SystemPackage
+
+/// The host's initial RAM disk.
+struct HostRAMDisk: Sendable {
+    let images: Images
+
+    /// Modules of the stock kernel that the tests need: a disk and a file system on it.
+    static let stockModules = ["virtio_blk", "ext4", "zram"]
+
+    /// Writes the archive.
+    func write() async throws {
+        let workspace = images.workspace
+        let host = workspace.systemTests.appending("host")
+        var archive = CPIOArchive()
+        for folder in ["dev", "proc", "sys", "tmp", "run", "mnt", "bin", "sbin", "usr/bin", "usr/sbin"] {
+            archive.addFolder(folder)
+        }
+        archive.addCharacterDevice("dev/console", major: 5, minor: 1)
+        let busybox = workspace.packages.appending("busybox-static/bin/busybox")
+        archive.addFile("bin/busybox", try busybox.readBytes(), permissions: 0o755)
+        archive.addLink("bin/sh", to: "busybox")
+        archive.addFile("init", try host.appending("init").readBytes(), permissions: 0o755)
+        archive.addFile("bin/exerciser", try images.exerciser.readBytes(), permissions: 0o755)
+        let scenarios = host.appending("scenarios")
+        for name in scenarios.entries {
+            archive.addFile("scenarios/\(name)", try scenarios.appending(name).readBytes())
+        }
+
+        let modules = try await KernelModules(package: images.hostKernelPackage).extract(
+            Self.stockModules, into: workspace.images.appending("stock-modules"))
+        var order = ""
+        for module in modules {
+            guard let name = module.lastComponent?.string else { continue }
+            archive.addFile("modules/\(name)", try module.readBytes())
+            order += "\(name)\n"
+        }
+        archive.addFile("modules/order", Data(order.utf8))
+        archive.addFile("modules/probe.ko", try images.probeModule.readBytes())
+        try images.hostRAMDisk.write(archive.finished())
+    }
+}

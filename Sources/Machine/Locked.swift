@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// The lock that owns its data. A ticket lock: CPUs get it in the order in which they asked.
+
+import Builtin
+public import Synchronization
+
+/// Storage with a fixed address for a value that a lock hands out.
+@_rawLayout(like: Value, movesAsLike)
+@safe
+public struct Cell<Value: ~Copyable>: ~Copyable {
+    /// Address of the value, stable as long as the cell does not move.
+    // Safety: only `Locked` uses it, with the lock held.
+    @inlinable
+    var address: UnsafeMutablePointer<Value> {
+        unsafe UnsafeMutablePointer<Value>(Builtin.addressOfRawLayout(self))
+    }
+
+    @inlinable
+    init(_ value: consuming Value) {
+        unsafe address.initialize(to: value)
+    }
+
+    @inlinable
+    deinit {
+        unsafe address.deinitialize(count: 1)
+    }
+}
+
+/// A value that only the holder of its lock reaches.
+///
+/// The order in which locks nest is a page of the documentation (docs/locking.md). A CPU never
+/// takes a lock twice, and EL2 takes no interrupts, so there is nothing to mask.
+@safe
+public struct Locked<State: ~Copyable>: ~Copyable, @unchecked Sendable {
+    // Safety of `@unchecked Sendable`: `cell` is touched only between `acquire` and `release`.
+    @usableFromInline let next = Atomic<UInt32>(0)
+    @usableFromInline let serving = Atomic<UInt32>(0)
+    @usableFromInline let cell: Cell<State>
+
+    @inlinable
+    public init(_ state: consuming State) { cell = Cell(state) }
+
+    /// Runs `body` with the state, when all who asked before have finished.
+    @inlinable
+    public borrowing func withLock<Result: ~Copyable, Failure: Error>(
+        on processor: some Processor,
+        _ body: (inout State) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        let ticket = next.wrappingAdd(1, ordering: .relaxed).oldValue
+        while serving.load(ordering: .acquiring) != ticket { processor.relax() }
+        // The release orders everything `body` wrote before the next holder's acquire.
+        defer { serving.store(ticket &+ 1, ordering: .releasing) }
+        // Safety: this CPU alone holds the ticket that is served.
+        return try unsafe body(&cell.address.pointee)
+    }
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// The guest's RAM as the VMM holds it.
+
+internal import CLinux
+public import VMMBoot
+public import VMMConfiguration
+public import VMMRun
+
+/// What the guest's RAM is made of.
+public enum MemoryBacking: Equatable, Sendable {
+    /// Ordinary anonymous memory of this process.
+    case anonymous
+}
+
+/// The guest's RAM. It is unmapped when its owner is gone, which must be after the VM is.
+@safe public struct GuestMemory: ~Copyable, @unchecked Sendable {
+    // The guest changes the memory at any time; the VMM writes it only before the guest runs and never trusts what it
+    // reads back. So sharing the pointer between threads adds no hazard.
+
+    /// The guest-physical addresses of the RAM.
+    public let range: GuestRange
+    let base: UnsafeMutableRawPointer
+
+    /// Maps the RAM of a guest.
+    public init(_ range: GuestRange, backing: MemoryBacking, asked: MemorySize) throws(HostFailure) {
+        switch backing {
+        case .anonymous:
+            var error: Int32 = 0
+            // Safety: a fresh mapping of the size asked for, at a multiple of 2 MiB so that huge pages can back it.
+            guard let base = unsafe clinux_map_memory(range.count, 2 << 20, &error) else {
+                throw .memory(
+                    MemoryRefusal(asked: asked, error: SystemError(error), limits: GuestMemory.limits()))
+            }
+            unsafe self.base = unsafe base
+            self.range = range
+        }
+    }
+
+    // Safety: the mapping is this value's own and of this size.
+    deinit { unsafe clinux_unmap(base, range.count) }
+
+    private static func limits() -> MemoryLimits {
+        var limits = clinux_limits()
+        guard unsafe clinux_limits(&limits) == 0 else {
+            return MemoryLimits(addressSpace: nil, data: nil, machine: .max)
+        }
+        return MemoryLimits(
+            addressSpace: limits.address_space == .max ? nil : limits.address_space,
+            data: limits.data == .max ? nil : limits.data, machine: limits.machine)
+    }
+
+    /// Calls `body` with the host's view of `part`, which must lie within the RAM.
+    func withBytes<Result, Failure: Error>(
+        of part: GuestRange, _ body: (inout MutableRawSpan) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        precondition(range.contains(part))
+        // Safety: the precondition keeps the span within the mapping, which lives as long as this value.
+        var span = unsafe MutableRawSpan(
+            _unsafeStart: base + Int(part.start.value - range.start.value), byteCount: Int(part.count))
+        return try body(&span)
+    }
+
+    /// Copies `bytes` to `address`; all of them must lie within the RAM.
+    public func write(_ bytes: [UInt8], at address: GuestAddress) {
+        withBytes(of: GuestRange(start: address, count: UInt64(bytes.count))) { span in
+            // Safety: the span was made for as many bytes as there are.
+            unsafe span.withUnsafeMutableBytes { buffer in
+                unsafe buffer.copyBytes(from: bytes)
+            }
+        }
+    }
+}
