@@ -86,7 +86,15 @@ case .developer:
             swiftSettings: strict)
     }
 case .hypervisor:
-    break
+    targets += [
+        .target(name: "CEL2", dependencies: ["CBootProtocol"]),
+        swift("EL2Machine", ["Arm", "Machine", "CBootProtocol", "CEL2"]),
+        .executableTarget(
+            name: "HypervisorImage",
+            dependencies: ["Arm", "Machine", "HypervisorInterface", "HypervisorCore", "EL2Machine", "CEL2", "CBootProtocol"],
+            swiftSettings: strict),
+    ]
+    products += [.executable(name: "hypervisor", targets: ["HypervisorImage"])]
 case .module:
     // The Swift half of martlet.ko; Sources/HostModule/Makefile links it with the C binding.
     targets += [

@@ -34,12 +34,12 @@ public struct MemoryDemand: Equatable, Sendable {
     ///   for whole superpages; a level-3 table at both ends of each range, whose ends need not
     ///   be aligned; roots and level-1 tables, up to sixteen each.
     /// - Devices on demand: sixty-four tables, each for 2 MiB of device addresses.
-    /// - Blocks that are split at run time before the host tops up: sixty-four more.
+    /// - Blocks that are split at run time before the host tops up: 256.
     public var poolPages: UInt64 {
         let ownTables = ledgerSize / 512 + cpus / 32 + 16
         let gibibytes = ledgerPages / 262_144 + 2 * ranges
         let hostTables = gibibytes + 2 * ranges + 32
-        return ownTables + hostTables + 64 + 64
+        return ownTables + hostTables + 64 + 256
     }
 
     private func pages(_ bytes: UInt64) -> UInt64 { (bytes + Limits.pageSize - 1) / Limits.pageSize }

@@ -76,6 +76,11 @@ public struct Hypervisor<P: Processor>: ~Copyable {
         return left == 0 ? .finalised : .deprivileging
     }
 
+    /// Root of EL2's own tables.
+    public func hypervisorRoot(on processor: P) -> Frame<HostPhysical> {
+        memory.withLock(on: processor) { $0.hypervisorTable.root }
+    }
+
     /// How a CPU comes to be confined.
     enum Confinement {
         /// It runs the host already; its control registers are the kernel's.

@@ -51,7 +51,8 @@ public final class SimulatedMachine: @unchecked Sendable {
     public internal(set) var steps: UInt64 = 0
 
     /// Called before every memory access, barrier and invalidation of a CPU at EL2. What it does
-    /// happens *between* two steps of that CPU: another CPU's access, or a switch to its thread.
+    /// happens *between* two steps of that CPU: an access of the host on another CPU, or a switch
+    /// to its thread.
     public var beforeStep: ((SimulatedCPU) -> Void)?
     /// Called when a CPU spins on a lock. Without it, a CPU that spins with nobody else running
     /// would do so for ever, so the machine traps.
@@ -62,7 +63,6 @@ public final class SimulatedMachine: @unchecked Sendable {
     var memory: PhysicalMemory
     var cpus: [CPUState]
     var trace = EventTrace()
-    var isInsideHook = false
 
     // Tables (Checking/).
     var trees: [Tree] = []
@@ -127,13 +127,6 @@ public final class SimulatedMachine: @unchecked Sendable {
     @inline(__always)
     func step(_ cpu: Int) {
         steps &+= 1
-        if beforeStep != nil { runHook(cpu) }
-    }
-
-    private func runHook(_ cpu: Int) {
-        guard !isInsideHook, let hook = beforeStep else { return }
-        isInsideHook = true
-        hook(self[cpu: cpu])
-        isInsideHook = false
+        if let beforeStep { beforeStep(self[cpu: cpu]) }
     }
 }

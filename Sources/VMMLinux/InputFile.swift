@@ -19,14 +19,13 @@ public struct InputFile: ~Copyable, Sendable {
 
     /// Opens the file at `path`.
     public init(role: FileRole, path: String) throws(FileFailure) {
+        let descriptor: Descriptor
         do throws(SystemError) {
             // Safety: the string's bytes are valid and NUL-terminated for the call.
             descriptor = try Descriptor(owning: unsafe path.withCString { unsafe clinux_open_for_reading($0) })
         } catch {
             throw FileFailure(role: role, path: path, reason: .open(error))
         }
-        self.role = role
-        self.path = path
         var status = clinux_file_status()
         let result = unsafe clinux_status(descriptor.number, &status)
         guard result == 0 else {
@@ -37,10 +36,14 @@ public struct InputFile: ~Copyable, Sendable {
         case CLINUX_FILE_DIRECTORY: throw FileFailure(role: role, path: path, reason: .directory)
         default: throw FileFailure(role: role, path: path, reason: .special)
         }
-        size = status.size
-        if size == 0 {
+        guard status.size > 0 else {
             throw FileFailure(role: role, path: path, reason: role == .kernel ? .content(.empty) : .empty)
         }
+        // A type that is moved and not copied is built at once, after everything that can fail.
+        self.role = role
+        self.path = path
+        size = status.size
+        self.descriptor = descriptor
     }
 
     /// A failure of this file.

@@ -54,39 +54,53 @@ public struct KernelSource: ~Copyable {
         }
         switch format {
         case .image(let header):
-            self.header = header
-            inflater = nil
-            prefix = first
-            position = UInt64(first.count)
-            end = size
-            stage = .plain
-            self.file = file
+            self.init(
+                file: file, inflater: nil, prefix: first, position: UInt64(first.count), end: size, stage: .plain,
+                header: header)
         case .gzip(let offset, let count):
-            do throws(SystemError) {
-                inflater = try Inflater()
-            } catch {
-                throw file.failure(.read(error))
-            }
-            position = offset
-            end = offset + count
-            stage = .inflating
-            prefix = []
-            // The header is needed before anything can be placed, and it is only known after some decompressing.
-            var start: [UInt8] = Array(repeating: 0, count: ImageHeader.prefixSize)
-            var span = start.mutableSpan
-            // Safety: every byte is a valid UInt8; so below.
-            var bytes = unsafe span.mutableBytes
-            let made = try KernelSource.inflate(
-                into: &bytes, file: file, inflater: inflater!, position: &position, end: end, stage: &stage)
-            start.removeLast(start.count - made)
-            prefix = start
-            do throws(KernelError) {
-                header = try ImageHeader(start.span)
-            } catch {
-                throw file.failure(.content(error == .bigEndian || error == .tooOld ? error : .gzipWithoutImage))
-            }
-            self.file = file
+            try self.init(compressed: file, offset: offset, count: count)
         }
+    }
+
+    private init(
+        file: consuming InputFile, inflater: Inflater?, prefix: [UInt8], position: UInt64, end: UInt64, stage: Stage,
+        header: ImageHeader
+    ) {
+        self.file = file
+        self.inflater = inflater
+        self.prefix = prefix
+        self.position = position
+        self.end = end
+        self.stage = stage
+        self.header = header
+    }
+
+    /// Decompresses the first bytes of a kernel: its header is needed before anything can be placed.
+    private init(compressed file: consuming InputFile, offset: UInt64, count: UInt64) throws(FileFailure) {
+        let inflater: Inflater
+        do throws(SystemError) {
+            inflater = try Inflater()
+        } catch {
+            throw file.failure(.read(error))
+        }
+        var position = offset
+        let end = offset + count
+        var stage = Stage.inflating
+        var start: [UInt8] = Array(repeating: 0, count: ImageHeader.prefixSize)
+        var span = start.mutableSpan
+        // Safety: every byte is a valid UInt8; so below.
+        var bytes = unsafe span.mutableBytes
+        let made = try KernelSource.inflate(
+            into: &bytes, file: file, inflater: inflater, position: &position, end: end, stage: &stage)
+        start.removeLast(start.count - made)
+        let header: ImageHeader
+        do throws(KernelError) {
+            header = try ImageHeader(start.span)
+        } catch {
+            throw file.failure(.content(error == .bigEndian || error == .tooOld ? error : .gzipWithoutImage))
+        }
+        self.init(
+            file: file, inflater: inflater, prefix: start, position: position, end: end, stage: stage, header: header)
     }
 
     /// The path of the file.

@@ -10,5 +10,5 @@ struct Lab: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "lab",
         abstract: "Prepares the machine, builds Martlet's images, runs and tests them in QEMU.",
-        subcommands: [Setup.self])
+        subcommands: [Setup.self, BuildImages.self, RunTests.self])
 }

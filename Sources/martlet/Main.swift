@@ -5,8 +5,9 @@
 internal import VMMConfiguration
 internal import VMMLinux
 
-/// What C's start-up code calls.
-@c(main)
+/// What C's start-up code calls. SwiftPM links an executable so that `main` stands for the module's name with `_main`
+/// behind it; the attribute `@main` would do the same but hand over no arguments.
+@c(martlet_main)
 func start(
     _ count: Int32, _ words: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
 ) -> Int32 {

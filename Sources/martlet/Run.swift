@@ -116,7 +116,6 @@ private func makePlan(_ options: RunOptions, files: borrowing Files) throws(Fail
 }
 
 private func open(_ options: RunOptions) throws(Failure) -> Files {
-    let kernel: KernelSource
     let release: String
     do throws(HostFailure) {
         release = try Host.kernelRelease()
@@ -124,21 +123,26 @@ private func open(_ options: RunOptions) throws(Failure) -> Files {
         throw .host(error)
     }
     do throws(FileFailure) {
-        switch options.kernel {
-        case .path(let path):
-            kernel = try KernelSource(InputFile(role: .kernel, path: path))
-        case .hostsOwn, .none:
-            kernel = try KernelSource(InputFile(hostsOwnKernel: "/boot/vmlinuz-" + release))
-        }
-        switch options.initrd {
-        case .path(let path):
-            return Files(kernel: kernel, initrd: try InputFile(role: .initrd, path: path))
-        case .hostsOwn:
-            return Files(kernel: kernel, initrd: try InputFile?(ifPresent: "/boot/initrd.img-" + release, role: .initrd))
-        case .none:
-            return Files(kernel: kernel, initrd: nil)
-        }
+        let kernel = try openKernel(options.kernel, release: release)
+        // Both are opened before the kernel is looked into, which takes a while if it is compressed.
+        let initrd = try openInitrd(options.initrd, release: release)
+        return Files(kernel: try KernelSource(kernel), initrd: initrd)
     } catch {
         throw .file(error)
+    }
+}
+
+private func openKernel(_ choice: FileChoice, release: String) throws(FileFailure) -> InputFile {
+    switch choice {
+    case .path(let path): try InputFile(role: .kernel, path: path)
+    case .hostsOwn, .none: try InputFile(hostsOwnKernel: "/boot/vmlinuz-" + release)
+    }
+}
+
+private func openInitrd(_ choice: FileChoice, release: String) throws(FileFailure) -> InputFile? {
+    switch choice {
+    case .path(let path): try InputFile(role: .initrd, path: path)
+    case .hostsOwn: try InputFile?(ifPresent: "/boot/initrd.img-" + release, role: .initrd)
+    case .none: nil
     }
 }

@@ -37,9 +37,24 @@
 /* The panic stack grows down from here. */
 #define MARTLET_PERCPU_PANIC_STACK_TOP 0x1000
 
-/* The host's registers at an exception: x0..x30, ELR_EL2, SPSR_EL2, padding. */
+/* The host's registers at an exception: x0..x30, ELR_EL2, SPSR_EL2, ESR_EL2. */
 #define MARTLET_FRAME_ELR 0xf8
 #define MARTLET_FRAME_SPSR 0x100
 #define MARTLET_FRAME_SIZE 0x110
+
+/* The root's storage: flags, the panic record, the root value. */
+#define MARTLET_ROOT_PANICKED 0x00
+#define MARTLET_ROOT_INITIALISED 0x08
+#define MARTLET_ROOT_PANIC_RECORD 0x40
+#define MARTLET_ROOT_VALUE 0x140
+#define MARTLET_ROOT_SIZE 0x1000
+
+/* The panic record: 32 words. */
+#define MARTLET_PANIC_WORDS 32
+#define MARTLET_PANIC_MAGIC 0x4d50414e
+#define MARTLET_PANIC_FRAMES 8
+#define MARTLET_PANIC_MAX_FRAMES 16
+#define MARTLET_PANIC_MESSAGE 24
+#define MARTLET_PANIC_MESSAGE_BYTES 64
 
 #endif /* MARTLET_PERCPU_H */

@@ -12,10 +12,12 @@ import Synchronization
 public enum HostCallOutcome: Sendable {
     /// The registers hold the answer.
     case answered
+    /// This CPU is behind the host's stage-2 now; the registers hold the answer.
+    case confined
     /// This CPU gives EL2 back to the kernel's stub.
     case withdraw
-    /// The host wants the panic record's words from this index on; the image keeps it.
-    case panicRecord(UInt64)
+    /// The host wants the panic record, which the image keeps.
+    case panicRecord
 }
 
 /// The kernel stub's SOFT_RESTART, which its kexec code calls (arch/arm64/include/asm/virt.h).
@@ -74,6 +76,7 @@ extension Hypervisor {
         case .deprivilege:
             guard phase != .finalised else { throw .notSupported }
             results.x1 = try deprivilege(cpu, on: processor)
+            return .confined
         case .topUp, .reclaimPool, .counter, .panicRecord, .pageReport:
             guard phase == .finalised else { throw .notSupported }
             return try performRuntime(call, arguments, &results, on: processor)
@@ -100,7 +103,7 @@ extension Hypervisor {
             guard let counter = Counter(rawValue: arguments.0) else { throw .invalidParameter }
             results.x1 = value(of: counter, on: processor)
         case .panicRecord:
-            return .panicRecord(arguments.0)
+            return .panicRecord
         case .pageReport:
             guard let range = FrameRange<HostPhysical>(alleged: arguments.0, count: 1) else {
                 throw .invalidParameter

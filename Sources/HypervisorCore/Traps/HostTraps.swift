@@ -10,7 +10,7 @@ import Synchronization
 extension Hypervisor {
     /// Handles a synchronous exception from the host's EL1 or EL0.
     public func hostTrap(_ cpu: Int, _ frame: inout HostFrame, on processor: P) -> HostCallOutcome {
-        let syndrome = ExceptionSyndrome(bits: processor.read(.esrEL2))
+        let syndrome = ExceptionSyndrome(bits: frame.syndrome)
         switch syndrome.exceptionClass {
         case .hvc64:
             return hostCall(cpu, &frame, immediate: syndrome.immediate, on: processor)

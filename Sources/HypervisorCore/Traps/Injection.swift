@@ -2,8 +2,8 @@
 //
 // Giving the host an exception of its own instead of what it asked for.
 
-import Arm
-import Machine
+public import Arm
+public import Machine
 
 /// Why the host gets an exception at EL1.
 enum InjectedException {
@@ -47,5 +47,13 @@ extension HostFrame {
         programCounter = processor.read(.vbarEL1) &+ state.synchronousVectorOffset
         processorState = state.enteringEL1(
             systemControl: processor.read(.sctlrEL1), features: features.processorStateFeatures)
+    }
+}
+
+extension HostFrame {
+    /// Refuses whatever access brought the host here, once EL2 decides nothing any more.
+    public mutating func refuseAfterPanic(on processor: some Processor) {
+        let none = CPUFeatures(CPUFeatures.Registers())
+        inject(.refusedAccess(ExceptionSyndrome(bits: syndrome)), features: none, on: processor)
     }
 }

@@ -108,10 +108,14 @@ public final class Console: Sendable {
         for reason: String, patience: Patience, check: (inout State, _ end: String?) throws -> Result?
     ) async throws -> Result {
         let start = ContinuousClock.now
+        var examined = -1
         while true {
             let (result, quiet) = try state.withLock { state in
                 let end = try refresh(&state)
-                return (try check(&state, end), ContinuousClock.now - state.lastGrowth)
+                // A check searches all that is new to it, so it is not repeated without need.
+                let isNew = state.bytes.count != examined || end != nil
+                examined = state.bytes.count
+                return (isNew ? try check(&state, end) : nil, ContinuousClock.now - state.lastGrowth)
             }
             if let result { return result }
             if quiet > patience.silence {
@@ -130,7 +134,7 @@ public final class Console: Sendable {
         let rest = state.bytes[(state.bytes.startIndex + state.position)...]
         var earliest: (text: String, range: Range<Data.Index>)?
         for text in texts {
-            if let range = rest.firstRange(of: Data(text.utf8)),
+            if let range = rest.range(of: Data(text.utf8)),
                 range.lowerBound < earliest?.range.lowerBound ?? .max
             {
                 earliest = (text, range)

@@ -46,6 +46,8 @@ public struct Violation: Sendable, CustomStringConvertible {
         case hostWroteTable
         /// EL2 touched a system register that this CPU does not have.
         case undefinedRegister
+        /// A CPU waits for a lock that nobody will release.
+        case deadlock
         /// The hypervisor panicked.
         case panicked
     }

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// The machine layer at EL2: each requirement of `Processor` is one instruction, or one loop.
+
+public import Arm
+import CBootProtocol
+import CEL2
+public import Machine
+
+/// The CPU that executes this.
+public struct EL2Processor: Processor {
+    @inlinable
+    public init() {}
+
+    // Safety of the memory accesses: an address that EL2's tables do not map ends in the panic
+    // vector. What may be reached is decided by those tables, not here.
+
+    public func load64(_ address: Address<HypervisorVirtual>) -> UInt64 { el2_load64(address.rawValue) }
+
+    public func store64(_ address: Address<HypervisorVirtual>, _ value: UInt64) {
+        el2_store64(address.rawValue, value)
+    }
+
+    public func load32(_ address: Address<HypervisorVirtual>) -> UInt32 { el2_load32(address.rawValue) }
+
+    public func store32(_ address: Address<HypervisorVirtual>, _ value: UInt32) {
+        el2_store32(address.rawValue, value)
+    }
+
+    public func zeroPage(_ page: Frame<HypervisorVirtual>) { el2_zero_page(page.address.rawValue) }
+
+    public func cleanAndInvalidatePage(_ page: Frame<HypervisorVirtual>) {
+        el2_clean_invalidate_page(page.address.rawValue)
+    }
+
+    public func barrier(_ barrier: Barrier) {
+        switch barrier {
+        case .storesBeforeInvalidation: el2_dsb_ishst()
+        case .invalidationComplete: el2_dsb_ish()
+        case .contextSynchronisation: el2_isb()
+        case .cacheMaintenanceComplete: el2_dsb_sy()
+        }
+    }
+
+    public func invalidate(_ entries: TLBInvalidation) {
+        // Operands of TLBI by address hold bits 55:12 of it in bits 43:0.
+        switch entries {
+        case .stage2(let frame): el2_tlbi_ipas2e1is(frame.number)
+        case .combined: el2_tlbi_vmalle1is()
+        case .wholeVMID: el2_tlbi_vmalls12e1is()
+        case .hypervisor(let frame): el2_tlbi_vae2is(frame.number)
+        case .wholeHypervisor: el2_tlbi_alle2is()
+        }
+    }
+
+    public func invalidateLocalTLB() {
+        el2_tlbi_alle1()
+        el2_tlbi_alle2()
+        // Completion on this CPU, and nothing fetched before it is used after it.
+        el2_dsb_nsh()
+        el2_isb()
+    }
+
+    public func adoptHypervisorRoot(_ root: Frame<HostPhysical>) {
+        martlet_adopt_root(root.address.rawValue, Self.finalControl)
+    }
+
+    /// SCTLR_EL2 with the final tables: RES1 bits, M, C, SA, I and WXN.
+    public static let finalControl: UInt64 = 0x30C5_183D | 1 << 19
+
+    public func callFirmware(_ registers: FirmwareRegisters) -> FirmwareRegisters {
+        let answer = el2_smc(registers.x0, registers.x1, registers.x2, registers.x3)
+        return FirmwareRegisters(answer.x0, answer.x1, answer.x2, answer.x3)
+    }
+
+    public func relax() {
+        el2_yield()
+        // The holder of a lock may have panicked: then waiting has no end.
+        if RootFlags.hasPanicked { el2_break() }
+    }
+
+    public func panic(_ message: StaticString) -> Never {
+        // Safety: TPIDR_EL2 holds this CPU's data page; a static string lies in the image.
+        let text = unsafe UInt64(UInt(bitPattern: message.utf8Start))
+        el2_store64(el2_read_tpidr_el2() &+ UInt64(MARTLET_PERCPU_PANIC_MESSAGE), text)
+        el2_break()
+    }
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// What the vectors call: the thinnest layer between registers and the hypervisor's logic.
+
+import Arm
+import CBootProtocol
+import CEL2
+import EL2Machine
+import HypervisorCore
+import HypervisorInterface
+import Machine
+
+/// The image's root value.
+struct Root: ~Copyable {
+    let hypervisor: Hypervisor<EL2Processor>
+}
+
+/// A synchronous exception from the host. `frame` lies on this CPU's stack, `page` is its data page.
+@c(martlet_host_trap)
+public func hostTrap(_ frame: UnsafeMutableRawPointer, _ page: UInt64) {
+    // Safety: the vectors have filled a HostFrame there, and nobody else knows of it.
+    let frame = unsafe frame.assumingMemoryBound(to: HostFrame.self)
+    let cpu = PerCPU(address: page)
+    let processor = EL2Processor()
+    if RootFlags.hasPanicked {
+        unsafe answerAfterPanic(&frame.pointee, on: processor)
+    } else if RootFlags.isInitialised {
+        let outcome = RootStorage<Root>.borrow { root in
+            unsafe root.hypervisor.hostTrap(cpu.index, &frame.pointee, on: processor)
+        }
+        unsafe finish(outcome, frame, cpu, on: processor)
+    } else {
+        unsafe trapBeforeInitialisation(frame, cpu, on: processor)
+    }
+}
+
+/// What remains to be done with registers of EL2 itself after a call.
+private func finish(
+    _ outcome: HostCallOutcome, _ frame: UnsafeMutablePointer<HostFrame>, _ cpu: PerCPU, on processor: EL2Processor
+) {
+    switch outcome {
+    case .answered:
+        break
+    case .confined:
+        RootStorage<Root>.borrow { root in confine(root.hypervisor, cpu, on: processor) }
+    case .withdraw:
+        unsafe martlet_withdraw(frame, cpu[MARTLET_PERCPU_STUB_VBAR], cpu[MARTLET_PERCPU_STUB_SCTLR])
+    case .panicRecord:
+        // There is none: this is not `answerAfterPanic`.
+        unsafe frame.pointee.x[0] = UInt64(bitPattern: CallStatus.notFound.rawValue)
+    }
+}
+
+/// Chooses this CPU's vectors and prepares its way back from firmware.
+private func confine(
+    _ hypervisor: borrowing Hypervisor<EL2Processor>, _ cpu: PerCPU, on processor: EL2Processor
+) {
+    let vectors: UInt64
+    switch hypervisor.mitigation {
+    case .none: vectors = el2_address_of_vectors()
+    case .clearBranchHistory: vectors = el2_address_of_vectors_clear()
+    case .loop(let iterations):
+        cpu[MARTLET_PERCPU_BHB_LOOP] = iterations
+        vectors = el2_address_of_vectors_loop()
+    case .firmware1: vectors = el2_address_of_vectors_firmware1()
+    case .firmware3: vectors = el2_address_of_vectors_firmware3()
+    }
+    processor.write(.vbarEL2, vectors)
+    let bits = hypervisor.features.physicalAddressBits
+    cpu.prepareForFirmwareEntry(
+        root: hypervisor.hypervisorRoot(on: processor), tcr: Stage1Control.bits(physicalAddressBits: bits),
+        vectors: vectors)
+}
+
+/// Before `initialise`, three calls exist.
+private func trapBeforeInitialisation(
+    _ frame: UnsafeMutablePointer<HostFrame>, _ cpu: PerCPU, on processor: EL2Processor
+) {
+    let function = unsafe FunctionID(register: frame.pointee.x[0])
+    var status = CallStatus.success
+    switch HostCall(rawValue: function.rawValue) {
+    case .version:
+        unsafe frame.pointee.x[1] = interfaceVersion
+        unsafe frame.pointee.x[2] = CallPhase.entered.rawValue
+    case .withdraw:
+        unsafe martlet_withdraw(frame, cpu[MARTLET_PERCPU_STUB_VBAR], cpu[MARTLET_PERCPU_STUB_SCTLR])
+    case .initialise:
+        do throws(CallStatus) {
+            try initialise(cpu, on: processor)
+        } catch {
+            status = error
+        }
+    default:
+        status = .notSupported
+    }
+    unsafe frame.pointee.x[0] = UInt64(bitPattern: status.rawValue)
+}
+
+/// Builds the root value from the boot block.
+private func initialise(_ cpu: PerCPU, on processor: EL2Processor) throws(CallStatus) {
+    let boot = try BootBlock(at: Address(cpu[MARTLET_PERCPU_BOOT]), on: processor)
+    var registers = CPUFeatures.Registers()
+    registers.pfr0 = processor.read(.idAA64PFR0)
+    registers.pfr1 = processor.read(.idAA64PFR1)
+    registers.dfr0 = processor.read(.idAA64DFR0)
+    registers.isar1 = processor.read(.idAA64ISAR1)
+    registers.isar2 = processor.read(.idAA64ISAR2)
+    registers.mmfr0 = processor.read(.idAA64MMFR0)
+    registers.mmfr1 = processor.read(.idAA64MMFR1)
+    registers.mmfr2 = processor.read(.idAA64MMFR2)
+    let entryPoints = FirmwareEntryPoints(
+        cpuOn: el2_address_of_cpu_on(), resume: el2_address_of_cpu_resume())
+    let hypervisor = try Hypervisor(
+        boot: boot, features: CPUFeatures(registers), entryPoints: entryPoints, on: processor)
+    RootStorage.place(Root(hypervisor: hypervisor))
+}
+
+/// A CPU that comes from firmware: fills the frame with which it goes on at EL1.
+@c(martlet_arrive)
+public func arrive(_ frame: UnsafeMutableRawPointer, _ page: UInt64) {
+    let cpu = PerCPU(address: page)
+    let start = RootStorage<Root>.borrow { root in root.hypervisor.arrive(cpu.index, on: EL2Processor()) }
+    // Safety: entry.S has reserved the frame at the top of this CPU's stack.
+    unsafe frame.initializeMemory(as: HostFrame.self, to: start)
+}

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// Reading what the test host reports on its console.
+
+/// One check and how it went.
+public struct CheckResult: Codable, Equatable, Sendable {
+    /// How a check went.
+    public enum Verdict: String, Codable, Sendable {
+        case passed, failed
+    }
+    /// The scenario or group, then the check.
+    public let name: String
+    /// How it went.
+    public let verdict: Verdict
+    /// What the check has to say.
+    public let detail: String
+
+    /// Notes a result.
+    public init(_ name: String, _ verdict: Verdict, _ detail: String = "") {
+        self.name = name
+        self.verdict = verdict
+        self.detail = detail
+    }
+}
+
+/// What one boot of the test host has reported.
+public struct HostReport: Equatable, Sendable {
+    /// The checks, each called by its script and its own name.
+    public private(set) var checks: [CheckResult] = []
+    /// The kernel's messages of level 4 (warning) and worse.
+    public private(set) var kernelLog: [String] = []
+    /// Whether the report is whole.
+    public private(set) var isComplete = false
+
+    /// Reads a console.
+    public init(console: String) {
+        var script = ""
+        var isInLog = false
+        // The console ends lines with a carriage return and a line feed, which are one newline.
+        for line in console.split(whereSeparator: \.isNewline) {
+            // Kernel messages may share a line with a report, so the mark may be anywhere.
+            guard let mark = line.firstRange(of: "MARTLET-") else {
+                if isInLog { kernelLog.append(String(line)) }
+                continue
+            }
+            let words = line[mark.lowerBound...].split(separator: " ", maxSplits: 3).map(String.init)
+            switch words[0] {
+            case "MARTLET-SCENARIO" where words.count > 1:
+                script = words[1]
+            case "MARTLET-TEST" where words.count > 2:
+                let detail = words.count > 3 ? words[3] : ""
+                checks.append(CheckResult("\(script)/\(words[1])", words[2] == "PASS" ? .passed : .failed, detail))
+            case "MARTLET-LOG-BEGIN": isInLog = true
+            case "MARTLET-LOG-END": isInLog = false
+            case "MARTLET-END": isComplete = true
+            default: break
+            }
+        }
+    }
+
+    /// Turns the report into the results of a scenario: each expected check once, then whether
+    /// the console and the kernel's log are clean.
+    ///
+    /// - Parameters:
+    ///   - scenario: what was to be reported.
+    ///   - console: the console, for trouble that no script has noticed.
+    public func results(for scenario: Scenario, console: String) -> [CheckResult] {
+        var results: [CheckResult] = []
+        for name in scenario.expectedChecks {
+            let full = "\(scenario.identifier)/\(name)"
+            let reports = checks.filter { $0.name == name }
+            switch reports.count {
+            case 0: results.append(CheckResult(full, .failed, "it was not reported"))
+            case 1: results.append(CheckResult(full, reports[0].verdict, reports[0].detail))
+            default: results.append(CheckResult(full, .failed, "it was reported \(reports.count) times"))
+            }
+        }
+        for unexpected in checks where !scenario.expectedChecks.contains(unexpected.name) {
+            results.append(CheckResult("\(scenario.identifier)/\(unexpected.name)", .failed, "it is not expected"))
+        }
+        let trouble = ConsoleScanner.scan(console).map { "\($0.kind.rawValue): \($0.line)" }
+        let complaints = trouble + kernelLog.filter { !KernelLog.isHarmless($0) }
+        results.append(
+            CheckResult(
+                "\(scenario.identifier)/kernel-log-clean", isComplete && complaints.isEmpty ? .passed : .failed,
+                isComplete ? complaints.prefix(5).joined(separator: " | ") : "the machine did not get to its end"))
+        return results
+    }
+}
+
+/// What a stock kernel says at level 4 although nothing is wrong.
+public enum KernelLog {
+    /// Parts of such messages; each was seen on the bare machine, without Martlet.
+    static let harmless: [String] = []
+
+    /// Whether a line of the kernel's log is one of them.
+    public static func isHarmless(_ line: String) -> Bool {
+        harmless.contains(where: line.contains)
+    }
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// What a system test is: a machine, the scripts that run in it, and what they must report.
+
+/// How much of the matrix is run.
+public enum Extent: String, Sendable {
+    /// What fits beside everything else in one `make test`.
+    case short
+    /// Everything.
+    case full
+}
+
+/// A script that runs in the test host, with the checks that it has to report.
+///
+/// The names are listed here too, so that a script which ends early, or quietly skips a check,
+/// fails.
+public struct HostScript: Hashable, Sendable {
+    /// The script's file below `Tests/System/host/scenarios`.
+    public let name: String
+    /// The checks that it reports on a machine with at least two processors.
+    public let checks: [String]
+
+    /// Describes a script.
+    public init(_ name: String, checks: [String]) {
+        self.name = name
+        self.checks = checks
+    }
+}
+
+/// One boot of one machine.
+public struct Scenario: Sendable {
+    /// The scenario's name.
+    public let name: String
+    /// The machine.
+    public let machine: MachineConfiguration
+    /// The scripts, in order.
+    public let scripts: [HostScript]
+    /// Whether a full run is needed to see it.
+    public let extent: Extent
+
+    /// Describes a scenario.
+    public init(_ name: String, machine: MachineConfiguration, scripts: [HostScript], extent: Extent) {
+        self.name = name
+        self.machine = machine
+        self.scripts = scripts
+        self.extent = extent
+    }
+
+    /// What the user sees and filters by.
+    public var identifier: String { "\(name)/\(machine.name)" }
+
+    /// The checks that must be reported.
+    public var expectedChecks: [String] { scripts.flatMap { script in script.checks.map { "\(script.name)/\($0)" } } }
+
+    /// Additions to the kernel's command line.
+    public var parameters: [String] {
+        [
+            "lab.scenarios=\(scripts.map(\.name).joined(separator: ","))", "lab.cpus=\(machine.processors)",
+            "lab.firmware=\(machine.firmware.rawValue)",
+        ]
+    }
+}

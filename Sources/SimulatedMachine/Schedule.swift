@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// Several simulated CPUs at once: one thread for each, of which one runs at a time, and a seeded
+// choice at the steps in between. The same seed gives the same interleaving.
+
+import Dispatch
+import Glibc
+import Machine
+
+/// Runs code on several CPUs of one machine, interleaved at memory accesses, barriers and
+/// spinning.
+///
+/// It installs itself as the machine's `beforeStep` and `whileSpinning`, and, through
+/// `park`, as what happens when a CPU loses its power inside a call.
+public final class Schedule: @unchecked Sendable {
+    // Safety of `@unchecked Sendable`: all state is touched only by the thread that holds the turn;
+    // the semaphores that hand the turn over order its accesses.
+
+    /// How the code of one CPU ended.
+    public enum Outcome: Equatable, Sendable {
+        /// It returned.
+        case finished
+        /// Its CPU lost power within a call that does not come back.
+        case parked
+        /// It waits for a lock that nobody will release.
+        case stuck
+    }
+
+    private final class Task {
+        let cpu: SimulatedCPU
+        let body: @Sendable () -> Void
+        let turn = DispatchSemaphore(value: 0)
+        var outcome: Outcome?
+
+        init(_ cpu: SimulatedCPU, _ body: @escaping @Sendable () -> Void) {
+            self.cpu = cpu
+            self.body = body
+        }
+    }
+
+    private let machine: SimulatedMachine
+    private let period: UInt64
+    private var random: SeededGenerator
+    private var tasks: [Task] = []
+    private var current = 0
+    private let done = DispatchSemaphore(value: 0)
+    /// Turns of spinning since anybody did anything else.
+    private var fruitlessTurns = 0
+
+    /// A schedule.
+    /// - Parameters:
+    ///   - seed: decides every choice.
+    ///   - period: a switch is made at one step in so many.
+    public init(_ machine: SimulatedMachine, seed: UInt64, period: UInt64 = 8) {
+        self.machine = machine
+        self.period = max(1, period)
+        random = SeededGenerator(seed: seed)
+    }
+
+    /// Runs one piece of code for each CPU named, interleaved, until each has ended in its way.
+    public func run(_ bodies: [(SimulatedCPU, @Sendable () -> Void)]) -> [Outcome] {
+        tasks = bodies.map { Task($0.0, $0.1) }
+        fruitlessTurns = 0
+        let (step, spin) = (machine.beforeStep, machine.whileSpinning)
+        machine.beforeStep = { [unowned self] cpu in self.step(cpu) }
+        machine.whileSpinning = { [unowned self] cpu in self.spin(cpu) }
+        defer {
+            machine.beforeStep = step
+            machine.whileSpinning = spin
+        }
+        for index in tasks.indices { startThread(index) }
+        current = Int(random.next() % UInt64(tasks.count))
+        tasks[current].turn.signal()
+        done.wait()
+        return tasks.map { $0.outcome ?? .stuck }
+    }
+
+    /// Ends the code of the running CPU inside a call that does not come back.
+    public func park() -> Never { end(.parked) }
+
+    private func startThread(_ index: Int) {
+        // Safety: the box is retained once here and released once by the thread that takes it.
+        let box = unsafe Unmanaged.passRetained(Start(schedule: self, index: index))
+        var thread = pthread_t()
+        let status = unsafe pthread_create(
+            &thread, nil,
+            { argument in
+                guard let argument = unsafe argument else { return nil }
+                let start = unsafe Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
+                start.schedule.threadMain(start.index)
+                return nil
+            }, box.toOpaque())
+        precondition(status == 0, "no thread for CPU \(tasks[index].cpu.index)")
+        pthread_detach(thread)
+    }
+
+    private final class Start {
+        let schedule: Schedule
+        let index: Int
+        init(schedule: Schedule, index: Int) {
+            self.schedule = schedule
+            self.index = index
+        }
+    }
+
+    private func threadMain(_ index: Int) {
+        let task = tasks[index]
+        task.turn.wait()
+        task.body()
+        leave(.finished)
+    }
+
+    /// Gives the turn away for good.
+    private func leave(_ outcome: Outcome) {
+        tasks[current].outcome = outcome
+        fruitlessTurns = 0
+        if let next = choose(except: nil) {
+            current = next
+            tasks[next].turn.signal()
+        } else {
+            done.signal()
+        }
+    }
+
+    private func end(_ outcome: Outcome) -> Never {
+        leave(outcome)
+        // The thread's frames are state that the CPU loses with its power: what they would do on
+        // the way out must not be done.
+        pthread_exit(nil)
+    }
+
+    private func choose(except: Int?) -> Int? {
+        let runnable = tasks.indices.filter { tasks[$0].outcome == nil && $0 != except }
+        return runnable.isEmpty ? nil : runnable[Int(random.next() % UInt64(runnable.count))]
+    }
+
+    private func hand(to next: Int) {
+        let mine = tasks[current]
+        current = next
+        tasks[next].turn.signal()
+        mine.turn.wait()
+    }
+
+    private func step(_ cpu: SimulatedCPU) {
+        fruitlessTurns = 0
+        guard tasks.count > 1, random.next() % period == 0, let next = choose(except: current) else { return }
+        hand(to: next)
+    }
+
+    private func spin(_ cpu: SimulatedCPU) {
+        fruitlessTurns += 1
+        // With everybody spinning, many turns in a row, nobody will ever release anything.
+        guard let next = choose(except: current), fruitlessTurns < 10_000 else {
+            machine.report(.deadlock, cpu: cpu.index, "the CPU spins on a lock that nobody will release")
+            end(.stuck)
+        }
+        hand(to: next)
+    }
+}
+
+/// A small generator with a seed (SplitMix64), the same on every machine.
+public struct SeededGenerator: RandomNumberGenerator, Sendable {
+    private var state: UInt64
+
+    public init(seed: UInt64) { state = seed }
+
+    public mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+}

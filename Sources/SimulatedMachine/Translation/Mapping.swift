@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// All that a CPU's live tables map, read from memory as a walker would: for tests that compare the
+// tables really written with what they should say.
+
+public import Arm
+
+/// A run of input pages that live tables map to consecutive frames with equal attributes.
+public struct MappedRun: Equatable, Sendable {
+    public let input: UInt64
+    public let frame: UInt64
+    public internal(set) var pages: UInt64
+    public let readable: Bool
+    public let writable: Bool
+    public let executable: Bool
+    /// MemAttr (stage-2) or AttrIndx (stage-1).
+    public let memory: UInt8
+
+    /// Whether every page maps to the frame of its own number.
+    public var isIdentity: Bool { input == frame }
+    /// The page behind the last.
+    public var end: UInt64 { input + pages }
+}
+
+/// How many leaves of each size a tree has.
+public struct LeafCount: Equatable, Sendable {
+    public internal(set) var pages = 0
+    public internal(set) var blocks2M = 0
+    public internal(set) var blocks1G = 0
+}
+
+extension SimulatedMachine {
+    /// What the host's stage-2 maps on a CPU; nil while it has none.
+    public func hostMapping(_ cpu: SimulatedCPU) -> [MappedRun]? {
+        cpus[cpu.index].stage2Tree.map { mapping($0) }
+    }
+
+    /// What EL2's stage-1 maps on a CPU; nil while its MMU is off.
+    public func hypervisorMapping(_ cpu: SimulatedCPU) -> [MappedRun]? {
+        cpus[cpu.index].hypervisorTree.map { mapping($0) }
+    }
+
+    /// The leaves of the host's stage-2, by size.
+    public func hostLeaves(_ cpu: SimulatedCPU) -> LeafCount? {
+        guard let tree = cpus[cpu.index].stage2Tree else { return nil }
+        var count = LeafCount()
+        forEachLeaf(tree) { _, _, level in
+            switch level {
+            case 3: count.pages += 1
+            case 2: count.blocks2M += 1
+            default: count.blocks1G += 1
+            }
+        }
+        return count
+    }
+
+    /// Pages that are live tables now.
+    public var liveTables: [Frame<HostPhysical>] { tables.keys.map { Frame($0) } }
+
+    private func mapping(_ tree: Int) -> [MappedRun] {
+        var runs: [MappedRun] = []
+        forEachLeaf(tree) { input, leaf, level in
+            let run = MappedRun(
+                input: input, frame: leaf.frame, pages: 1 << WalkShape.entryShift(level),
+                readable: leaf.readable, writable: leaf.writable, executable: leaf.executable,
+                memory: leaf.memory)
+            if let last = runs.last, last.end == input, last.frame + last.pages == run.frame,
+                last.readable == run.readable, last.writable == run.writable,
+                last.executable == run.executable, last.memory == run.memory
+            {
+                runs[runs.count - 1].pages += run.pages
+            } else {
+                runs.append(run)
+            }
+        }
+        return runs
+    }
+
+    private func forEachLeaf(_ tree: Int, _ body: (UInt64, Reading.Leaf, UInt8) -> Void) {
+        let shape = trees[tree].shape
+        for page in 0..<shape.rootPages {
+            visit(
+                shape.root + page, shape.startLevel,
+                page << (WalkShape.entryShift(shape.startLevel) + 9), trees[tree].regime, body)
+        }
+    }
+
+    private func visit(
+        _ table: UInt64, _ level: UInt8, _ input: UInt64, _ regime: Regime,
+        _ body: (UInt64, Reading.Leaf, UInt8) -> Void
+    ) {
+        guard let slot = memory.existingSlot(table) else { return }
+        for index in 0..<512 {
+            guard memory.word(slot, index) & 1 == 1 else { continue }
+            let first = input + UInt64(index) << WalkShape.entryShift(level)
+            switch Reading(walkerWord(table: table, index: UInt64(index)), level: level, regime: regime) {
+            case .fault: break
+            case .table(let next, _): visit(next, level + 1, first, regime, body)
+            case .leaf(let leaf): if leaf.accessFlag { body(first, leaf, level) }
+            }
+        }
+    }
+}

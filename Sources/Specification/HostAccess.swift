@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// What the host reaches, page by page.
+
+/// What an access of the host to a page must come to.
+public enum Reach: Equatable, Sendable {
+    /// Goes through at once, to the same frame: RAM, cacheable, for reading, writing, executing.
+    case memory
+    /// Goes through at once or after one abort that EL2 answers: a device, never cacheable,
+    /// never executable.
+    case device
+    /// Never goes through: the host gets an exception of its own.
+    case nothing
+}
+
+extension AbstractState {
+    /// What a confined CPU's access to a frame comes to.
+    /// - Parameter inputBits: width of the machine's physical addresses.
+    public func reach(_ frame: UInt64, inputBits: UInt64) -> Reach {
+        guard frame >> (inputBits - 12) == 0 else { return .nothing }
+        return switch page(frame) {
+        case .host, .firmware: .memory
+        case .device: .device
+        case .denied, .installed, .donated: .nothing
+        }
+    }
+}

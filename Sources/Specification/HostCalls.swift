@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// What each call of the host does. The specification is a relation: given a state, a call and its
+// answer, either the answer is allowed and the next state follows, or the two disagree.
+
+public import HypervisorInterface
+
+/// A call as it stands in registers.
+public struct CallRegisters: Equatable, Sendable {
+    public var x0: UInt64
+    public var x1: UInt64
+    public var x2: UInt64
+    public var x3: UInt64
+
+    public init(_ x0: UInt64, _ x1: UInt64 = 0, _ x2: UInt64 = 0, _ x3: UInt64 = 0) {
+        self.x0 = x0
+        self.x1 = x1
+        self.x2 = x2
+        self.x3 = x3
+    }
+
+    /// A host call with its arguments.
+    public init(_ call: HostCall, _ x1: UInt64 = 0, _ x2: UInt64 = 0, _ x3: UInt64 = 0) {
+        self.init(UInt64(call.rawValue), x1, x2, x3)
+    }
+}
+
+/// What the specification has to be told because it knows nothing of tables: which of the
+/// hypervisor's pages are in use, and how many are not.
+public struct Observation: Sendable {
+    /// Whether the hypervisor uses a page that it was given, for a table.
+    public var isInUse: @Sendable (UInt64) -> Bool
+    /// Pages of the pool that nothing used before the call.
+    public var freePages: UInt64
+
+    public init(freePages: UInt64, isInUse: @escaping @Sendable (UInt64) -> Bool) {
+        self.freePages = freePages
+        self.isInUse = isInUse
+    }
+}
+
+/// Table pages that one change of ownership can need at the very most: for the host's tables and
+/// the hypervisor's, three levels at both ends of the range. `noMemory` with more free pages than
+/// these is a lie.
+public let mostTablesForOneChange: UInt64 = 16
+
+/// The most pages that one `topUp` may give.
+public let mostPagesForOneTopUp: UInt64 = 512
+
+extension AbstractState {
+    /// The state after a call of the host, if its answer is allowed.
+    public func after(
+        _ call: CallRegisters, on cpu: Int, answer: CallRegisters, observing: Observation
+    ) throws(Disagreement) -> AbstractState {
+        // SMCCC, section 2.7: the upper half of x0 is not part of the identifier, and bit 16 is
+        // the SVE hint, which changes nothing but what the callee has to preserve.
+        let number = UInt32(truncatingIfNeeded: call.x0) & ~0x1_0000
+        guard let name = HostCall(rawValue: number) else {
+            return try refused(answer, .notSupported)
+        }
+        let isFinal = phase == .finalised
+        switch name {
+        case .version:
+            try expect(answer, .success, x1: interfaceVersion, x2: phase.rawValue)
+            return self
+        case .initialise:
+            return try refused(answer, .notSupported)
+        case .withdraw:
+            guard phase == .initialised else { return try refused(answer, .notSupported) }
+            // What follows is the kernel's stub again; the specification ends here.
+            return self
+        case .deprivilege:
+            return try afterDeprivilege(cpu, answer)
+        case .topUp where isFinal:
+            return try afterTopUp(first: call.x1, count: call.x2, answer, observing)
+        case .reclaimPool where isFinal:
+            return try afterReclaim(answer, observing)
+        case .counter where isFinal:
+            guard call.x1 < UInt64(Counter.allCases.count) else { return try refused(answer, .invalidParameter) }
+            try expect(answer, .success, x1: nil)
+            return self
+        case .pageReport where isFinal:
+            return try afterPageReport(call.x1, answer)
+        case .panicRecord where isFinal:
+            try expect(answer, .notFound)
+            return self
+        case .topUp, .reclaimPool, .counter, .pageReport, .panicRecord:
+            return try refused(answer, .notSupported)
+        }
+    }
+
+    private func afterDeprivilege(_ cpu: Int, _ answer: CallRegisters) throws(Disagreement) -> AbstractState {
+        guard phase != .finalised else { return try refused(answer, .notSupported) }
+        guard !confined.contains(cpu) else { return try refused(answer, .denied) }
+        var next = self
+        next.confined.insert(cpu)
+        try expect(answer, .success, x1: UInt64(cpus.count - next.confined.count))
+        return next
+    }
+
+    /// Donation is all or nothing. Every page must be RAM of the host's.
+    private func afterTopUp(
+        first: UInt64, count: UInt64, _ answer: CallRegisters, _ observing: Observation
+    ) throws(Disagreement) -> AbstractState {
+        let (end, wraps) = first.addingReportingOverflow(count)
+        guard count > 0, count <= mostPagesForOneTopUp, !wraps, end <= 1 << 40 else {
+            return try refused(answer, .invalidParameter)
+        }
+        guard (first..<end).allSatisfy({ page($0) == .host }) else { return try refused(answer, .denied) }
+        if answer.x0 == UInt64(bitPattern: CallStatus.noMemory.rawValue) {
+            guard observing.freePages < mostTablesForOneChange else {
+                throw Disagreement("noMemory with \(observing.freePages) free pages")
+            }
+            return try refused(answer, .noMemory)
+        }
+        try expect(answer, .success)
+        var next = self
+        for frame in first..<end { next.set(frame, .donated) }
+        next.donatedCount += count
+        return next
+    }
+
+    /// One donated page that is not in use comes back.
+    private func afterReclaim(_ answer: CallRegisters, _ observing: Observation) throws(Disagreement) -> AbstractState {
+        let available = donatedPages.contains { !observing.isInUse($0) }
+        switch CallStatus(rawValue: Int64(bitPattern: answer.x0)) {
+        case .success:
+            guard page(answer.x1) == .donated else {
+                throw Disagreement("reclaimPool returned frame \(hex(answer.x1)), which was never donated")
+            }
+            guard !observing.isInUse(answer.x1) else {
+                throw Disagreement("reclaimPool returned frame \(hex(answer.x1)), which is in use")
+            }
+            try expect(answer, .success, x1: answer.x1)
+            var next = self
+            next.set(answer.x1, .host)
+            next.donatedCount -= 1
+            return next
+        case .notFound:
+            guard !available else { throw Disagreement("notFound although a donated page is free") }
+            return try refused(answer, .notFound)
+        case .noMemory:
+            guard observing.freePages < mostTablesForOneChange else {
+                throw Disagreement("noMemory with \(observing.freePages) free pages")
+            }
+            return try refused(answer, .noMemory)
+        default:
+            throw Disagreement("reclaimPool answered \(hex(answer.x0))")
+        }
+    }
+
+    private func afterPageReport(_ frame: UInt64, _ answer: CallRegisters) throws(Disagreement) -> AbstractState {
+        guard frame < 1 << 40 else { return try refused(answer, .invalidParameter) }
+        let report: PageReport =
+            switch page(frame) {
+            case .device, .denied: .notMemory
+            case .host: .host
+            case .installed, .donated: .hypervisor
+            case .firmware: .firmware
+            }
+        try expect(answer, .success, x1: report.rawValue)
+        return self
+    }
+
+    /// All frames that were donated and not returned.
+    public var donatedPages: [UInt64] {
+        guard donatedCount > 0 else { return [] }
+        return map.filter { $0.page == .donated }.flatMap { $0.first..<$0.first + $0.count }
+    }
+
+    /// A refused call changes nothing and says nothing.
+    private func refused(_ answer: CallRegisters, _ status: CallStatus) throws(Disagreement) -> AbstractState {
+        guard answer.x0 == UInt64(bitPattern: status.rawValue) else {
+            throw Disagreement("answered \(Int64(bitPattern: answer.x0)) where \(status) was due")
+        }
+        return self
+    }
+
+    private func expect(
+        _ answer: CallRegisters, _ status: CallStatus, x1: UInt64? = 0, x2: UInt64 = 0, x3: UInt64 = 0
+    ) throws(Disagreement) {
+        guard answer.x0 == UInt64(bitPattern: status.rawValue) else {
+            throw Disagreement("answered \(Int64(bitPattern: answer.x0)) where \(status) was due")
+        }
+        if let x1, answer.x1 != x1 { throw Disagreement("x1 is \(hex(answer.x1)) where \(hex(x1)) was due") }
+        guard answer.x2 == x2, answer.x3 == x3 else { throw Disagreement("x2 or x3 carries \(hex(answer.x2)), \(hex(answer.x3))") }
+    }
+}
+
+func hex(_ value: UInt64) -> String { "0x" + String(value, radix: 16) }

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// The specification's state, the ledger and the tables really written, laid side by side.
+
+import Arm
+import HypervisorInterface
+import SimulatedMachine
+import Specification
+import Testing
+
+@testable import HypervisorCore
+
+extension HostBench {
+    /// Everything that must agree, for every page. Returns the first differences as sentences.
+    func differences(from state: AbstractState) -> [String] {
+        ledgerDifferences(state) + hostTableDifferences(state) + hypervisorTableDifferences(state)
+    }
+
+    private func ledgerDifferences(_ state: AbstractState) -> [String] {
+        let cpu = machine[cpu: 0]
+        return hypervisor.memory.withLock(on: cpu) { memory in
+            for run in state.map {
+                let due: PageReport =
+                    switch run.page {
+                    case .device, .denied: .notMemory
+                    case .host: .host
+                    case .installed, .donated: .hypervisor
+                    case .firmware: .firmware
+                    }
+                for frame in run.first..<run.first + run.count {
+                    let report = memory.report(Frame(frame), on: cpu)
+                    if report != due { return ["the ledger says \(report) of \(hex(frame)), which is \(run.page)"] }
+                }
+            }
+            return []
+        }
+    }
+
+    /// Host and firmware pages are mapped, RWX, write-back, at identity; nobody else's are.
+    private func hostTableDifferences(_ state: AbstractState) -> [String] {
+        guard let mapped = machine.hostMapping(machine[cpu: 0]) else { return ["the host has no tables"] }
+        var result: [String] = []
+        let memory = state.map.filter { $0.page != .denied }
+        var reachable = 0 as UInt64
+        for run in mapped {
+            if !run.isIdentity { result.append("the host's page \(hex(run.input)) maps to frame \(hex(run.frame))") }
+            let isMemory = run.memory == 0b1111
+            let isDevice = run.memory == 0b0101 && run.readable && run.writable && !run.executable
+            if isMemory, !run.executable || !run.readable || !run.writable {
+                result.append("host memory at \(hex(run.input)) is not readable, writable and executable")
+            }
+            if !isMemory && !isDevice { result.append("the host maps \(hex(run.input)) with type \(run.memory)") }
+            for piece in memory where piece.first < run.end && run.input < piece.first + piece.count {
+                let first = max(piece.first, run.input)
+                let pages = min(piece.first + piece.count, run.end) - first
+                switch piece.page {
+                case .host, .firmware where isMemory: reachable += pages
+                default: result.append("the host reaches \(pages) pages from \(hex(first)), which are \(piece.page)")
+                }
+            }
+            for piece in state.map where piece.page == .denied && piece.first < run.end && run.input < piece.first + piece.count {
+                result.append("the host reaches the denied page \(hex(piece.first))")
+            }
+            if isMemory {
+                let covered = memory.reduce(0 as UInt64) { sum, piece in
+                    let first = max(piece.first, run.input)
+                    let end = min(piece.first + piece.count, run.end)
+                    return sum + (end > first ? end - first : 0)
+                }
+                if covered != run.pages { result.append("what is no RAM at \(hex(run.input)) is mapped as memory") }
+            }
+        }
+        let due = state.count(.host) + state.count(.firmware)
+        if reachable != due { result.append("the host reaches \(reachable) pages of RAM where \(due) are due") }
+        return result
+    }
+
+    /// EL2 maps its own pages, at identity below the ledger, and nothing that is another's.
+    private func hypervisorTableDifferences(_ state: AbstractState) -> [String] {
+        guard let mapped = machine.hypervisorMapping(machine[cpu: 0]) else { return ["EL2 has no tables"] }
+        var result: [String] = []
+        var own = 0 as UInt64
+        for run in mapped {
+            if run.writable && run.executable { result.append("EL2 maps \(hex(run.input)) writable and executable") }
+            let isIdentityHalf = run.input < HypervisorAddressSpace.identityLimit >> pageShift
+            if isIdentityHalf {
+                own += run.pages
+                if !run.isIdentity { result.append("EL2's page \(hex(run.input)) maps to \(hex(run.frame))") }
+            }
+            for frame in run.frame..<run.frame + run.pages {
+                let page = state.page(frame)
+                if page != .installed && page != .donated {
+                    result.append("EL2 maps frame \(hex(frame)), which is \(page)")
+                    break
+                }
+            }
+        }
+        // One guard page for each CPU is never mapped.
+        let due = state.count(.installed) + state.count(.donated) - UInt64(plan.cpuCount)
+        if own != due { result.append("EL2 maps \(own) pages of its own where \(due) are due") }
+        return result
+    }
+}
+
+func hex(_ value: UInt64) -> String { "0x" + String(value, radix: 16) }

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// A host in the role of EL1 and EL0, on a simulated machine with the real hypervisor core: it makes
+// calls and accesses, and each of them comes back as it would on silicon.
+
+import Arm
+import HypervisorInterface
+import Machine
+import SimulatedMachine
+import Specification
+import Testing
+
+@testable import HypervisorCore
+
+/// A machine on which the hypervisor was initialised.
+final class HostBench: @unchecked Sendable {
+    // Safety of `@unchecked Sendable`: as for the machine, one thread at a time.
+
+    let plan: Plan
+    let machine: SimulatedMachine
+    let firmware: PSCIFirmware
+    let hypervisor: Hypervisor<SimulatedCPU>
+    static let entryPoints = FirmwareEntryPoints(cpuOn: 0x4040_0100, resume: 0x4040_0200)
+
+    /// Loads, enters on all CPUs and initialises on the first.
+    init(_ plan: Plan = Plan(), prepare: (PSCIFirmware) -> Void = { _ in }) throws {
+        self.plan = plan
+        machine = plan.machine()
+        firmware = PSCIFirmware(machine)
+        prepare(firmware)
+        machine.firmware = firmware
+        plan.load(into: machine)
+        for cpu in machine.allCPUs { plan.enter(cpu) }
+        let cpu = machine[cpu: 0]
+        let boot = try BootBlock(at: Address(plan.bootBlock << pageShift), on: cpu)
+        hypervisor = try Hypervisor(
+            boot: boot, features: CPUFeatures(plan.identification), entryPoints: Self.entryPoints, on: cpu)
+        machine.returnToHost(cpu)
+    }
+
+    /// The same, with every CPU behind the stage-2.
+    static func finalised(_ plan: Plan = Plan(), prepare: (PSCIFirmware) -> Void = { _ in }) throws -> HostBench {
+        let bench = try HostBench(plan, prepare: prepare)
+        for cpu in 0..<plan.cpuCount {
+            let answer = bench.call(.deprivilege, on: cpu)
+            #expect(answer.x0 == 0)
+        }
+        #expect(bench.hypervisor.phase == .finalised)
+        bench.expectNoViolations()
+        return bench
+    }
+
+    /// HVC with a call's number.
+    @discardableResult
+    func call(_ call: HostCall, _ x1: UInt64 = 0, _ x2: UInt64 = 0, on cpu: Int = 0) -> CallRegisters {
+        hvc(CallRegisters(call, x1, x2), on: cpu)
+    }
+
+    /// HVC #0 by the host's kernel. Checks what every call keeps.
+    @discardableResult
+    func hvc(_ registers: CallRegisters, immediate: UInt16 = 0, on cpu: Int = 0) -> CallRegisters {
+        trap(registers, syndrome: 0x16 << 26 | 1 << 25 | UInt64(immediate), returnsTo: 0x1000, on: cpu)
+    }
+
+    /// SMC #0 by the host's kernel.
+    @discardableResult
+    func smc(_ registers: CallRegisters, immediate: UInt16 = 0, on cpu: Int = 0) -> CallRegisters {
+        trap(registers, syndrome: 0x17 << 26 | 1 << 25 | UInt64(immediate), returnsTo: 0x1004, on: cpu)
+    }
+
+    private func trap(
+        _ registers: CallRegisters, syndrome: UInt64, returnsTo: UInt64, on cpu: Int
+    ) -> CallRegisters {
+        let processor = machine[cpu: cpu]
+        processor.write(.esrEL2, syndrome)
+        var frame = HostFrame()
+        for index in 0..<31 { frame.x[index] = 0xAAAA_0000 + UInt64(index) }
+        frame.x[0] = registers.x0
+        frame.x[1] = registers.x1
+        frame.x[2] = registers.x2
+        frame.x[3] = registers.x3
+        frame.programCounter = 0x1000
+        frame.savedState = 0x6000_0005
+        _ = hypervisor.hostTrap(cpu, &frame, on: processor)
+        machine.returnToHost(processor)
+        #expect(frame.programCounter == returnsTo)
+        #expect(frame.savedState == 0x6000_0005)
+        for index in 4..<31 {
+            #expect(frame.x[index] == 0xAAAA_0000 + UInt64(index), "x\(index) must be preserved")
+        }
+        return CallRegisters(frame.x[0], frame.x[1], frame.x[2], frame.x[3])
+    }
+
+    /// An access of the host's kernel, with the aborts that it takes on the way.
+    /// - Returns: the frame reached, or nil if the host got an exception of its own.
+    func touch(_ address: UInt64, _ kind: AccessKind = .read, on cpu: Int = 0) -> UInt64? {
+        let processor = machine[cpu: cpu]
+        for _ in 0..<4 {
+            switch machine.hostAccess(processor, Address(address), kind) {
+            case .memory(let frame, _): return frame.number
+            case .abort(let abort):
+                machine.take(abort, on: processor)
+                var frame = HostFrame()
+                frame.programCounter = 0x2000
+                frame.savedState = 0x6000_0005
+                _ = hypervisor.hostTrap(cpu, &frame, on: processor)
+                machine.returnToHost(processor)
+                if frame.programCounter != 0x2000 { return nil }
+            }
+        }
+        Issue.record("the access at \(String(address, radix: 16)) aborts again and again")
+        return nil
+    }
+
+    /// What the specification wants to know about tables, as of now.
+    var observation: Observation {
+        let machine = machine
+        let free = hypervisor.memory.withLock(on: machine[cpu: 0]) { $0.pool.freePages }
+        return Observation(freePages: free) { machine.isLiveTable(Frame($0)) }
+    }
+
+    func expectNoViolations(sourceLocation: SourceLocation = #_sourceLocation) {
+        for violation in machine.violations.prefix(3) {
+            Issue.record("\(violation)", sourceLocation: sourceLocation)
+        }
+    }
+}
