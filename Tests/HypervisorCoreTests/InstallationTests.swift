@@ -41,6 +41,42 @@ let plans: [(name: String, plan: Plan)] = {
     ]
 }()
 
+/// A word of the boot block that is not as it should be.
+struct Corruption: Sendable {
+    let offset: Int32
+    let value: UInt64
+
+    init(_ offset: Int32, _ value: UInt64) {
+        self.offset = offset
+        self.value = value
+    }
+}
+
+private let corruptions: [Corruption] = [
+    Corruption(0, 0x1234),  // No magic.
+    Corruption(8, 1 | 0 << 32),  // No CPU.
+    Corruption(8, 1 | 257 << 32),  // Too many CPUs.
+    Corruption(MARTLET_BOOT_IMAGE_BASE, 0x4040_1000),  // Image not at a superpage.
+    Corruption(MARTLET_BOOT_PERCPU_BASE, 0x4040_0000),  // CPUs' areas inside the image.
+    Corruption(MARTLET_BOOT_POOL_START, 0x4040_0000),
+    Corruption(MARTLET_BOOT_POOL_END, 0x4040_0000),
+    Corruption(MARTLET_BOOT_POOL_END, 0x4080_0000),  // More superpages than listed behind it.
+    Corruption(MARTLET_BOOT_SUPERPAGE_COUNT, 3 << 32),  // No superpage.
+    Corruption(MARTLET_BOOT_SUPERPAGE_COUNT, 3 | 129 << 32),  // Too many ranges.
+    Corruption(MARTLET_BOOT_SUPERPAGE + 8, 0x40C0_1000),  // Not aligned.
+    Corruption(MARTLET_BOOT_SUPERPAGE + 8, 0x4120_0000),  // The same twice.
+    Corruption(MARTLET_BOOT_SUPERPAGE + 8, 1 << 47),  // Out of EL2's range.
+    Corruption(MARTLET_BOOT_SUPERPAGE + 8, 0x43E0_0000),  // Half of it firmware's.
+    Corruption(MARTLET_BOOT_SUPERPAGE + 8, 0x7000_0000),  // No RAM.
+    Corruption(MARTLET_BOOT_RANGE, 0x8001),  // Misaligned range.
+    Corruption(MARTLET_BOOT_RANGE + 8, 0),  // Empty range.
+    Corruption(MARTLET_BOOT_RANGE + 16, 0),  // No kind.
+    Corruption(MARTLET_BOOT_RANGE + 16, 9),
+    Corruption(MARTLET_BOOT_RANGE + 24, 0x800_0000),  // Overlaps the one before.
+    Corruption(MARTLET_BOOT_RANGE + 24 + 8, 1 << 48),  // Beyond the machine's addresses.
+    Corruption(MARTLET_BOOT_MPIDR, 1),  // One CPU twice.
+]
+
 @Suite("Installation")
 struct InstallationTests {
     @Test("confines every CPU and agrees with the specification", arguments: plans.map(\.name))
@@ -129,41 +165,17 @@ struct InstallationTests {
         bench.expectNoViolations()
     }
 
-    @Test(
-        "refuses a boot block that contradicts itself",
-        arguments: [
-            (Int32(0), UInt64(0x1234)),  // No magic.
-            (8, 1 | 0 << 32),  // No CPU.
-            (8, 1 | 257 << 32),  // Too many CPUs.
-            (MARTLET_BOOT_IMAGE_BASE, 0x4040_1000),  // Image not at a superpage.
-            (MARTLET_BOOT_PERCPU_BASE, 0x4040_0000),  // CPUs' areas inside the image.
-            (MARTLET_BOOT_POOL_START, 0x4040_0000),
-            (MARTLET_BOOT_POOL_END, 0x4040_0000),
-            (MARTLET_BOOT_POOL_END, 0x4080_0000),  // More superpages than listed behind it.
-            (MARTLET_BOOT_SUPERPAGE_COUNT, 3 << 32),  // No superpage.
-            (MARTLET_BOOT_SUPERPAGE_COUNT, 3 | 129 << 32),  // Too many ranges.
-            (MARTLET_BOOT_SUPERPAGE + 8, 0x40C0_1000),  // Not aligned.
-            (MARTLET_BOOT_SUPERPAGE + 8, 0x4120_0000),  // The same twice.
-            (MARTLET_BOOT_SUPERPAGE + 8, 1 << 47),  // Out of EL2's range.
-            (MARTLET_BOOT_SUPERPAGE + 8, 0x43E0_0000),  // Half of it firmware's.
-            (MARTLET_BOOT_SUPERPAGE + 8, 0x7000_0000),  // No RAM.
-            (MARTLET_BOOT_RANGE, 0x8001),  // Misaligned range.
-            (MARTLET_BOOT_RANGE + 8, 0),  // Empty range.
-            (MARTLET_BOOT_RANGE + 16, 0),  // No kind.
-            (MARTLET_BOOT_RANGE + 16, 9),
-            (MARTLET_BOOT_RANGE + 24, 0x800_0000),  // Overlaps the one before.
-            (MARTLET_BOOT_RANGE + 24 + 8, 1 << 48),  // Beyond the machine's addresses.
-            (MARTLET_BOOT_MPIDR, 1),  // One CPU twice.
-        ])
-    func refusesBootBlock(_ offset: Int32, _ value: UInt64) throws {
+    @Test("refuses a boot block that contradicts itself", arguments: corruptions)
+    func refusesBootBlock(_ corruption: Corruption) throws {
         var plan = Plan()
-        plan.corruptions = [offset: value]
+        plan.corruptions = [corruption.offset: corruption.value]
         #expect(throws: CallStatus.invalidParameter) { _ = try HostBench(plan) }
     }
 
     @Test("refuses a kernel that runs at EL2, or an EL1 in AArch32")
     func refusesKernelState() throws {
-        for hcr in [UInt64(1 << 31 | 1 << 34), 1 << 31 | 1 << 27, 0] {
+        let states: [UInt64] = [1 << 31 | 1 << 34, 1 << 31 | 1 << 27, 0]
+        for hcr in states {
             let plan = Plan()
             let machine = plan.machine()
             plan.load(into: machine)

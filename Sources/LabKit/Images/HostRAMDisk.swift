@@ -9,8 +9,9 @@ import SystemPackage
 struct HostRAMDisk: Sendable {
     let images: Images
 
-    /// Modules of the stock kernel that the tests need: a disk and a file system on it.
-    static let stockModules = ["virtio_blk", "ext4", "zram"]
+    /// Modules of the stock kernel that the tests need: a disk, a file system on it with its
+    /// checksum (asked for at run time only, so no module names it), and compressed memory.
+    static let stockModules = ["virtio_blk", "crc32c_generic", "ext4", "zram"]
 
     /// Writes the archive.
     func write() async throws {

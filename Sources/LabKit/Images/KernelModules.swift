@@ -14,9 +14,12 @@ public struct KernelModules: Sendable {
     /// Finds all modules of an unpacked kernel image package.
     public init(package: FilePath) {
         var files: [String: FilePath] = [:]
-        for file in package.appending("lib/modules").files() {
-            guard let name = file.lastComponent?.string, let range = name.firstRange(of: ".ko") else { continue }
-            files[Self.canonical(String(name[..<range.lowerBound]))] = file
+        let folder = package.appending("lib/modules")
+        // Plain strings: there are thousands of modules, and one or two dozen are wanted.
+        for path in FileManager.default.subpaths(atPath: folder.string) ?? [] {
+            let name = path.split(separator: "/").last ?? ""
+            guard let suffix = [".ko", ".ko.xz"].first(where: name.hasSuffix) else { continue }
+            files[Self.canonical(String(name.dropLast(suffix.count)))] = folder.appending(path)
         }
         self.files = files
     }

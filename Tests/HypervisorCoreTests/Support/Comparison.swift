@@ -54,7 +54,7 @@ extension HostBench {
                 let first = max(piece.first, run.input)
                 let pages = min(piece.first + piece.count, run.end) - first
                 switch piece.page {
-                case .host, .firmware where isMemory: reachable += pages
+                case .host where isMemory, .firmware where isMemory: reachable += pages
                 default: result.append("the host reaches \(pages) pages from \(hex(first)), which are \(piece.page)")
                 }
             }
