@@ -48,6 +48,7 @@ var targets: [Target] = [
     swift("Machine", ["Arm"], features: ["RawLayout", "BuiltinModule"]),
     swift("HypervisorCore", ["Arm", "Machine", "HypervisorInterface", "CBootProtocol"]),
     swift("HostModuleCore", ["CBootProtocol", "HypervisorInterface"]),
+    swift("VirtualGIC", ["Arm"]),
     swift("VMMConfiguration"),
     swift("VMMBoot"),
     swift("VMMDevices", ["VMMBoot"]),
@@ -76,8 +77,27 @@ case .developer:
             dependencies: ["LabKit", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             swiftSettings: strict),
         .testTarget(name: "LabTests", dependencies: ["LabKit"], swiftSettings: strict),
+        .testTarget(name: "VirtualGICTests", dependencies: ["VirtualGIC", "Arm"], swiftSettings: strict),
         .testTarget(
             name: "HostModuleCoreTests", dependencies: ["HostModuleCore", "HypervisorInterface"],
+            swiftSettings: strict),
+    ]
+    // What stands where silicon stands, what says what should happen, and the tests of both and of
+    // the hypervisor's core.
+    targets += [
+        swift("SimulatedMachine", ["Arm", "Machine"]),
+        swift("Specification", ["HypervisorInterface"]),
+        .testTarget(name: "ArmTests", dependencies: ["Arm"], swiftSettings: strict),
+        .testTarget(
+            name: "SimulatedMachineTests", dependencies: ["SimulatedMachine", "Machine", "Arm"], swiftSettings: strict),
+        .testTarget(
+            name: "SpecificationTests", dependencies: ["Specification", "HypervisorInterface"], swiftSettings: strict),
+        .testTarget(
+            name: "HypervisorCoreTests",
+            dependencies: [
+                "HypervisorCore", "SimulatedMachine", "Specification", "Machine", "Arm", "HypervisorInterface",
+                "CBootProtocol",
+            ],
             swiftSettings: strict),
     ]
     targets += ["VMMConfiguration", "VMMBoot", "VMMDevices", "VMMRun"].map { name in

@@ -15,6 +15,8 @@ public protocol AddressSpace: Sendable {}
 /// Physical addresses of the machine. The host's stage-2 is an identity map, so the host's
 /// intermediate physical addresses are in this space too.
 public enum HostPhysical: AddressSpace {}
+/// Addresses that a guest takes for physical: the input of its stage-2.
+public enum GuestPhysical: AddressSpace {}
 /// Virtual addresses of EL2's own stage-1.
 public enum HypervisorVirtual: AddressSpace {}
 

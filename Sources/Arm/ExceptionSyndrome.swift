@@ -13,9 +13,13 @@ public struct ExceptionSyndrome: Equatable, Sendable {
     public enum Class: UInt64, Sendable {
         case unknown = 0x00
         case wfx = 0x01
+        /// An access to a vector register, trapped by CPTR_EL2.TFP.
+        case vectorRegisters = 0x07
         case hvc64 = 0x16
         case smc64 = 0x17
         case systemRegister = 0x18
+        /// An access to a scalable vector register, trapped by CPTR_EL2.TZ.
+        case scalableVectors = 0x19
         case instructionAbortLower = 0x20
         case instructionAbortSame = 0x21
         case dataAbortLower = 0x24

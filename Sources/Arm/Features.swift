@@ -25,6 +25,10 @@ public struct CPUFeatures: Equatable, Sendable {
     /// FEAT_HCX: HCRX_EL2.
     public let hasHCRX: Bool
     public let hasMPAM: Bool
+    /// FEAT_SPE: PMSCR_EL1.
+    public let hasStatisticalProfiling: Bool
+    /// FEAT_TRF: TRFCR_EL1.
+    public let hasTraceFilter: Bool
     /// ID_AA64PFR0_EL1.GIC is not zero: the GIC has a system register interface.
     public let hasGICSystemRegisters: Bool
     /// FEAT_CSV2: branch predictions of one context do not steer another.
@@ -80,6 +84,8 @@ public struct CPUFeatures: Equatable, Sendable {
         hasActivityMonitorTraps = field(id.mmfr0, 56) != 0 && field(id.pfr0, 44) != 0
         hasHCRX = field(id.mmfr1, 40) != 0
         hasMPAM = field(id.pfr0, 40) != 0 || field(id.pfr1, 16) != 0
+        hasStatisticalProfiling = field(id.dfr0, 32) != 0
+        hasTraceFilter = field(id.dfr0, 40) != 0
         hasGICSystemRegisters = field(id.pfr0, 24) != 0
         isFreeOfSpectreV2 = field(id.pfr0, 56) != 0
         clearsBranchHistoryOnException = field(id.mmfr1, 60) != 0

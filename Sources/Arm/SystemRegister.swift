@@ -9,6 +9,7 @@ public enum SystemRegister: UInt8, CaseIterable, Sendable {
     case midrEL1, mpidrEL1, currentEL
     case idAA64PFR0, idAA64PFR1, idAA64DFR0, idAA64ISAR1, idAA64ISAR2
     case idAA64MMFR0, idAA64MMFR1, idAA64MMFR2, idAA64MMFR3
+    case idAA64ISAR0
     case ctrEL0
 
     // What the last exception to EL2 left.
@@ -25,6 +26,23 @@ public enum SystemRegister: UInt8, CaseIterable, Sendable {
     // EL2's own regime.
     case ttbr0EL2, tcrEL2, mairEL2, sctlrEL2, vbarEL2, tpidrEL2
 
-    // EL1 state, for injecting exceptions and for starting a CPU.
+    // EL1 and EL0 state: for injecting exceptions, for starting a CPU, and what a world switch
+    // exchanges.
     case sctlrEL1, vbarEL1, esrEL1, farEL1, elrEL1, spsrEL1
+    case cpacrEL1, ttbr0EL1, ttbr1EL1, tcrEL1, afsr0EL1, afsr1EL1, mairEL1, amairEL1, contextidrEL1
+    case cntkctlEL1, parEL1, tpidrEL1, tpidrEL0, tpidrroEL0, spEL1, spEL0, mdscrEL1, csselrEL1
+    case zcrEL1, svcr
+    case apiaKeyLo, apiaKeyHi, apibKeyLo, apibKeyHi, apdaKeyLo, apdaKeyHi, apdbKeyLo, apdbKeyHi
+    case apgaKeyLo, apgaKeyHi
+    // Statistical profiling and self-hosted trace at EL1.
+    case pmscrEL1, trfcrEL1
+
+    // Timers.
+    case cntpctEL0, cntvCtlEL0, cntvCvalEL0
+
+    // The GIC's virtual CPU interface (IHI 0069, section 12.4).
+    case ichVtrEL2, ichVmcrEL2
+    case ichLr0EL2, ichLr1EL2, ichLr2EL2, ichLr3EL2
+    case ichAp0r0EL2, ichAp0r1EL2, ichAp0r2EL2, ichAp0r3EL2
+    case ichAp1r0EL2, ichAp1r1EL2, ichAp1r2EL2, ichAp1r3EL2
 }

@@ -133,6 +133,108 @@ martlet_return_to_host:                         // sp points to the frame
         dsb     nsh                             // nothing is speculated past the return
         isb
 
+// From a guest. Its registers go to its vCPU page; x0 tells enterGuest's caller why.
+        .macro  from_guest kind, why
+        .balign 0x80
+        stp     x0, x1, [sp, #-32]!
+        stp     x2, x3, [sp, #16]
+        mitigate \kind
+        mov     x1, #\why
+        b       guest_trap
+        .endm
+
+        .macro  guest_table name, kind
+        .balign 0x800
+        .global \name
+\name:
+        .rept   8
+        from_self
+        .endr
+        .rept   2
+        from_guest \kind, 0                     // synchronous
+        from_guest \kind, 1                     // IRQ
+        from_guest \kind, 1                     // FIQ
+        from_guest \kind, 2                     // SError
+        .endr
+        .endm
+
+        guest_table martlet_guest_vectors, none
+        guest_table martlet_guest_vectors_clear, clear
+        guest_table martlet_guest_vectors_loop, loop
+        guest_table martlet_guest_vectors_firmware1, firmware1
+        guest_table martlet_guest_vectors_firmware3, firmware3
+
+guest_trap:
+        mrs     x0, tpidr_el2
+        ldr     x0, [x0, #MARTLET_PERCPU_VCPU]
+        stp     x4, x5, [x0, #32]
+        stp     x6, x7, [x0, #48]
+        stp     x8, x9, [x0, #64]
+        stp     x10, x11, [x0, #80]
+        stp     x12, x13, [x0, #96]
+        stp     x14, x15, [x0, #112]
+        stp     x16, x17, [x0, #128]
+        stp     x18, x19, [x0, #144]
+        stp     x20, x21, [x0, #160]
+        stp     x22, x23, [x0, #176]
+        stp     x24, x25, [x0, #192]
+        stp     x26, x27, [x0, #208]
+        stp     x28, x29, [x0, #224]
+        ldp     x4, x5, [sp], #16
+        ldp     x6, x7, [sp], #16
+        stp     x4, x5, [x0, #0]
+        stp     x6, x7, [x0, #16]
+        mrs     x4, elr_el2
+        mrs     x5, spsr_el2
+        stp     x30, x4, [x0, #240]
+        str     x5, [x0, #MARTLET_VCPU_PSTATE]
+        mov     x0, x1
+        ldp     x19, x20, [sp, #0]
+        ldp     x21, x22, [sp, #16]
+        ldp     x23, x24, [sp, #32]
+        ldp     x25, x26, [sp, #48]
+        ldp     x27, x28, [sp, #64]
+        ldp     x29, x30, [sp, #80]
+        ldr     x18, [sp, #96]
+        add     sp, sp, #112
+        ret
+
+// u64 martlet_enter_guest(u64 vcpu): x0 = vCPU page; returns 0, 1 or 2 when it is back.
+        .global martlet_enter_guest
+martlet_enter_guest:
+        sub     sp, sp, #112
+        stp     x19, x20, [sp, #0]
+        stp     x21, x22, [sp, #16]
+        stp     x23, x24, [sp, #32]
+        stp     x25, x26, [sp, #48]
+        stp     x27, x28, [sp, #64]
+        stp     x29, x30, [sp, #80]
+        str     x18, [sp, #96]
+        mrs     x1, tpidr_el2
+        str     x0, [x1, #MARTLET_PERCPU_VCPU]
+        ldp     x30, x2, [x0, #240]
+        ldr     x3, [x0, #MARTLET_VCPU_PSTATE]
+        msr     elr_el2, x2
+        msr     spsr_el2, x3
+        ldp     x2, x3, [x0, #16]
+        ldp     x4, x5, [x0, #32]
+        ldp     x6, x7, [x0, #48]
+        ldp     x8, x9, [x0, #64]
+        ldp     x10, x11, [x0, #80]
+        ldp     x12, x13, [x0, #96]
+        ldp     x14, x15, [x0, #112]
+        ldp     x16, x17, [x0, #128]
+        ldp     x18, x19, [x0, #144]
+        ldp     x20, x21, [x0, #160]
+        ldp     x22, x23, [x0, #176]
+        ldp     x24, x25, [x0, #192]
+        ldp     x26, x27, [x0, #208]
+        ldp     x28, x29, [x0, #224]
+        ldp     x0, x1, [x0, #0]
+        eret
+        dsb     nsh
+        isb
+
 self_trap:
         add     x1, x0, #MARTLET_PERCPU_PANIC_STACK_TOP
         mov     sp, x1

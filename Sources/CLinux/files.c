@@ -48,19 +48,19 @@ int32_t clinux_status(int32_t fd, struct clinux_file_status *status)
     return 0;
 }
 
-int64_t clinux_read(int32_t fd, void *bytes, uint64_t count)
+int64_t clinux_read(int32_t fd, void *_Nullable bytes, uint64_t count)
 {
     ssize_t n = read(fd, bytes, count);
     return n < 0 ? -errno : n;
 }
 
-int64_t clinux_read_at(int32_t fd, void *bytes, uint64_t count, uint64_t offset)
+int64_t clinux_read_at(int32_t fd, void *_Nullable bytes, uint64_t count, uint64_t offset)
 {
     ssize_t n = pread(fd, bytes, count, (off_t)offset);
     return n < 0 ? -errno : n;
 }
 
-int64_t clinux_write(int32_t fd, const void *bytes, uint64_t count)
+int64_t clinux_write(int32_t fd, const void *_Nullable bytes, uint64_t count)
 {
     ssize_t n = write(fd, bytes, count);
     return n < 0 ? -errno : n;
@@ -77,7 +77,7 @@ int32_t clinux_event_create(void)
     return fd < 0 ? -errno : fd;
 }
 
-int32_t clinux_poll(struct clinux_poll_entry *entries, uint32_t count, int32_t milliseconds)
+int32_t clinux_poll(struct clinux_poll_entry *_Nullable entries, uint32_t count, int32_t milliseconds)
 {
     struct pollfd fds[8];
     if (count > 8)

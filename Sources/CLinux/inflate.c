@@ -23,8 +23,9 @@ void clinux_inflate_destroy(void *inflater)
     free(inflater);
 }
 
-enum clinux_inflate_result clinux_inflate_step(void *inflater, const void *input, uint32_t input_count, void *output,
-                                               uint32_t output_count, uint32_t *input_used, uint32_t *output_used)
+enum clinux_inflate_result clinux_inflate_step(void *inflater, const void *_Nullable input, uint32_t input_count,
+                                               void *_Nullable output, uint32_t output_count, uint32_t *input_used,
+                                               uint32_t *output_used)
 {
     z_stream *stream = inflater;
     stream->next_in = (Bytef *)input;

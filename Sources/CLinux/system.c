@@ -12,7 +12,7 @@
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
 
-int32_t clinux_kernel_release(char *text, uint64_t capacity)
+int32_t clinux_kernel_release(char *_Nullable text, uint64_t capacity)
 {
     struct utsname name;
     if (uname(&name) < 0)
@@ -24,7 +24,7 @@ int32_t clinux_kernel_release(char *text, uint64_t capacity)
     return 0;
 }
 
-int32_t clinux_random(void *bytes, uint64_t count)
+int32_t clinux_random(void *_Nullable bytes, uint64_t count)
 {
     unsigned char *next = bytes;
     while (count > 0) {

@@ -23,7 +23,9 @@ enum EL2 {
         _ call: HostCall, _ first: UInt64 = 0, _ second: UInt64 = 0, _ third: UInt64 = 0
     ) -> HostCallAnswer {
         let answer = EL2.call(call, first, second, third)
-        if answer.status == CallStatus.panicked.rawValue { reportPanic() }
+        // After a panic the version is still told, with the phase that says so.
+        let tellsOfPanic = call == .version && answer.second == CallPhase.panicked.rawValue
+        if answer.status == CallStatus.panicked.rawValue || tellsOfPanic { reportPanic() }
         return answer
     }
 

@@ -58,5 +58,5 @@ public func onSleep(event: UInt64) -> UInt32 {
 /// Nonzero: this CPU is not behind the hypervisor and must go offline again.
 @c(martlet_on_cpu_online)
 public func onCPUOnline(cpu: UInt32) -> UInt32 {
-    OnlineDecision(version: EL2.call(.version)) == .refuse ? 1 : 0
+    OnlineDecision(version: EL2.request(.version)) == .refuse ? 1 : 0
 }

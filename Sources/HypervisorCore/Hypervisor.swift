@@ -13,7 +13,7 @@ import Synchronization
 /// it at once: what changes is behind a lock or atomic.
 ///
 /// Lock order (docs/locking.md): `power` before `memory`; neither is held over an exception return.
-public struct Hypervisor<P: Processor>: ~Copyable {
+public struct Hypervisor<P: GuestProcessor>: ~Copyable {
     public let features: CPUFeatures
     let boot: BootBlock
     let snapshot: ControlSnapshot

@@ -55,16 +55,8 @@ private func finish(
 private func confine(
     _ hypervisor: borrowing Hypervisor<EL2Processor>, _ cpu: PerCPU, on processor: EL2Processor
 ) {
-    let vectors: UInt64
-    switch hypervisor.mitigation {
-    case .none: vectors = el2_address_of_vectors()
-    case .clearBranchHistory: vectors = el2_address_of_vectors_clear()
-    case .loop(let iterations):
-        cpu[MARTLET_PERCPU_BHB_LOOP] = iterations
-        vectors = el2_address_of_vectors_loop()
-    case .firmware1: vectors = el2_address_of_vectors_firmware1()
-    case .firmware3: vectors = el2_address_of_vectors_firmware3()
-    }
+    if case .loop(let iterations) = hypervisor.mitigation { cpu[MARTLET_PERCPU_BHB_LOOP] = iterations }
+    let vectors = processor.hostVectors(hypervisor.mitigation)
     processor.write(.vbarEL2, vectors)
     let bits = hypervisor.features.physicalAddressBits
     cpu.prepareForFirmwareEntry(

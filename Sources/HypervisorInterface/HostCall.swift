@@ -34,6 +34,54 @@ public enum HostCall: UInt32, CaseIterable, Sendable {
     case panicRecord = 0xC600_4013
     /// What the ledger says of a page. x1 = frame number. Result: x1 = `PageReport` as a number.
     case pageReport = 0xC600_4014
+
+    // Virtual machines. Every call but `createVM` takes the VM's handle in x1.
+
+    /// Makes a VM. x1 = `VMKind` as a number, x2 = bits of a guest physical address (32…48, at most
+    /// the machine's), x3 = first frame of a block of pages that becomes the VM's, x4 = its pages:
+    /// a power of two, at most 512, aligned to its size, with room for the stage-2 root
+    /// (concatenated tables come first) and one page more. Result: x1 = handle.
+    case createVM = 0xC600_4020
+    /// Donates pages for a VM's stage-2 tables. x2 = first frame, x3 = pages (1…512).
+    case donateToVM = 0xC600_4021
+    /// Makes a vCPU. x2 = its index, below `maximumVCPUs` and not in use; x3 = first frame of a
+    /// block of `pagesPerVCPU` pages, aligned to its size; x4 = `VCPUStart` as a number.
+    case createVCPU = 0xC600_4022
+    /// Ends a VM, a bounded step a call: refuses further runs, takes memory from the guest, gives
+    /// pages back. Result: x1 = `DestroyProgress` as a number; x2 = first frame, x3 = pages of a
+    /// run that the host owns again. `busy` while a vCPU runs: make it leave and call again.
+    case destroyVM = 0xC600_4023
+    /// Lends host pages to a normal VM. x2 = first guest frame, x3 = first host frame, x4 = pages
+    /// (1…512), x5 = `GuestAccess` bits. Guest pages that are mapped already are `denied` unless
+    /// they map the same frame, whose access then becomes the new one.
+    case mapGuest = 0xC600_4024
+    /// Takes lent pages back. x2 = first guest frame, x3 = pages (1…512). Pages that are not mapped
+    /// don't matter.
+    case unmapGuest = 0xC600_4025
+
+    /// Runs a vCPU until something needs the host. x2 = index, x3 = `RunRequest` bits with the
+    /// number of list registers in bits 11:8, x4 = value that completes the pending MMIO or
+    /// system register read, or the pending call (its x0); x5…x8 = list registers 0…3. Results: see `RunExit`.
+    case runVCPU = 0xC600_4030
+    /// Reads a register of a vCPU of a normal VM. x2 = index, x3 = `VCPURegister.number`. Results:
+    /// x1, x2 = its value, low half first. `busy` while it runs.
+    case getRegister = 0xC600_4031
+    /// Writes one. x2 = index, x3 = `VCPURegister.number`, x4, x5 = value. `denied` for a value
+    /// that must not be.
+    case setRegister = 0xC600_4032
+    /// This CPU stops working for its vCPUs: nothing of a guest stays in a timer register.
+    case quiesce = 0xC600_4033
+}
+
+extension HostCall {
+    /// vCPUs of one VM.
+    public static let maximumVCPUs: UInt64 = 64
+    /// VMs at one time.
+    public static let maximumVMs: UInt64 = 64
+    /// Pages that one vCPU takes.
+    public static let pagesPerVCPU: UInt64 = 4
+    /// Interrupt list registers that a run takes and gives back.
+    public static let listRegisters: UInt64 = 4
 }
 
 /// The version of this table: major in bits 31:16, minor in bits 15:0.

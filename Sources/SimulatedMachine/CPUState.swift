@@ -6,7 +6,7 @@
 import Arm
 
 /// The state of one CPU.
-struct CPUState {
+final class CPUState {
     let index: Int
     var registers: [UInt64]
     var isOn = false

@@ -54,14 +54,13 @@ extension SimulatedMachine {
     /// Gives a CPU its power: at EL2 with everything zero that a reset does not set, its MMU off and
     /// its TLB holding anything.
     public func powerOn(_ cpu: SimulatedCPU) {
-        var state = cpus[cpu.index]
+        let state = cpus[cpu.index]
         for register in SystemRegister.allCases where !CPUState.identity.contains(register) {
             state[register] = 0
         }
         state.isOn = true
         state.hasUnknownTLB = true
         state.walks = Array(repeating: CPUState.CachedWalk(), count: state.walks.count)
-        cpus[cpu.index] = state
         trace.record(Event(kind: .power, cpu: UInt8(cpu.index), detail: 1))
         updateTrees(cpu.index)
     }

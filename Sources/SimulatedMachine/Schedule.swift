@@ -26,6 +26,17 @@ public final class Schedule: @unchecked Sendable {
         case stuck
     }
 
+    /// Code for one CPU to run.
+    public struct Work: Sendable {
+        let cpu: SimulatedCPU
+        let body: @Sendable () -> Void
+
+        public init(_ cpu: SimulatedCPU, _ body: @escaping @Sendable () -> Void) {
+            self.cpu = cpu
+            self.body = body
+        }
+    }
+
     private final class Task {
         let cpu: SimulatedCPU
         let body: @Sendable () -> Void
@@ -57,9 +68,9 @@ public final class Schedule: @unchecked Sendable {
         random = SeededGenerator(seed: seed)
     }
 
-    /// Runs one piece of code for each CPU named, interleaved, until each has ended in its way.
-    public func run(_ bodies: [(SimulatedCPU, @Sendable () -> Void)]) -> [Outcome] {
-        tasks = bodies.map { Task($0.0, $0.1) }
+    /// Runs some work, at most one piece for each CPU, interleaved, until each has ended in its way.
+    public func run(_ work: [Work]) -> [Outcome] {
+        tasks = work.map { Task($0.cpu, $0.body) }
         fruitlessTurns = 0
         let (step, spin) = (machine.beforeStep, machine.whileSpinning)
         machine.beforeStep = { [unowned self] cpu in self.step(cpu) }

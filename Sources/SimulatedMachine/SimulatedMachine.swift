@@ -59,9 +59,13 @@ public final class SimulatedMachine: @unchecked Sendable {
     public var whileSpinning: ((SimulatedCPU) -> Void)?
     /// What answers SMC. Nil answers NOT_SUPPORTED to everything.
     public var firmware: (any FirmwareModel)?
+    /// What runs when EL2 enters a guest. Nil comes back at once with an interrupt.
+    public var guest: (any SimulatedGuest)?
+    /// Each CPU's vector registers: FPCR, FPSR, then 320 words.
+    public var vectors: [[UInt64]]
 
-    var memory: PhysicalMemory
-    var cpus: [CPUState]
+    let memory: PhysicalMemory
+    let cpus: [CPUState]
     var trace = EventTrace()
 
     // Tables (Checking/).
@@ -77,6 +81,7 @@ public final class SimulatedMachine: @unchecked Sendable {
     public init(_ configuration: Configuration = Configuration()) {
         precondition((1...64).contains(configuration.cpuCount))
         self.configuration = configuration
+        vectors = Array(repeating: Array(repeating: 0, count: 322), count: configuration.cpuCount)
         features = CPUFeatures(configuration.identification)
         memory = PhysicalMemory(configuration.memory)
         cpus = (0..<configuration.cpuCount).map { index in

@@ -47,6 +47,9 @@ public struct Pages: Equatable, Sendable {
         self.count = count
         self.page = page
     }
+
+    /// The frame behind the last.
+    public var end: UInt64 { first + count }
 }
 
 /// What the host kernel tells the hypervisor at installation.
@@ -67,36 +70,28 @@ public struct Installation: Sendable {
 
 /// The abstract state.
 public struct AbstractState: Equatable, Sendable {
-    /// One run of consecutive pages that are not plain devices, with a state for each page.
-    struct Run: Equatable, Sendable {
-        let first: UInt64
-        var pages: [Page]
-    }
-
-    var runs: [Run]
+    /// Every page that is not a plain device, in ascending order, as runs; neighbours differ.
+    public private(set) var map: [Pages] = []
     public internal(set) var cpus: [Power]
     /// The CPUs' affinities, by index.
     public let affinities: [UInt64]
     /// CPUs that are behind the host's stage-2.
     public internal(set) var confined: Set<Int> = []
-    /// How many pages the host has donated and not got back.
-    public internal(set) var donatedCount: UInt64 = 0
 
     /// The state right after `initialise`: the superpages are the hypervisor's, all other RAM is
     /// the host's, and all CPUs run the host unconfined.
     public init(_ installation: Installation) {
-        runs = installation.ranges.map { range in
-            Run(first: range.first, pages: Array(repeating: range.page, count: Int(range.count)))
-        }
         affinities = installation.affinities
         cpus = installation.affinities.map { _ in .on }
+        for range in installation.ranges { append(range) }
         for superpage in installation.superpages {
-            for frame in superpage..<superpage + 512 {
-                let wasHost = set(frame, .installed) == .host
-                precondition(wasHost, "a superpage is not RAM, or is there twice")
-            }
+            precondition(all(superpage, 512, are: .host), "a superpage is not RAM, or is there twice")
+            set(superpage, 512, .installed)
         }
     }
+
+    /// All CPUs are behind the host's stage-2.
+    public mutating func confineAll() { confined = Set(cpus.indices) }
 
     /// How far the take-over has got.
     public var phase: Phase {
@@ -106,43 +101,76 @@ public struct AbstractState: Equatable, Sendable {
 
     /// Whose page a frame is.
     public func page(_ frame: UInt64) -> Page {
-        for run in runs where frame >= run.first && frame - run.first < UInt64(run.pages.count) {
-            return run.pages[Int(frame - run.first)]
-        }
-        return .device
+        let index = firstRun(reaching: frame)
+        guard index < map.count, map[index].first <= frame else { return .device }
+        return map[index].page
     }
 
-    /// Changes whose page a frame is; the answer is whose it was.
-    @discardableResult
-    mutating func set(_ frame: UInt64, _ page: Page) -> Page {
-        for index in runs.indices
-        where frame >= runs[index].first && frame - runs[index].first < UInt64(runs[index].pages.count) {
-            let place = Int(frame - runs[index].first)
-            let old = runs[index].pages[place]
-            runs[index].pages[place] = page
-            return old
+    /// Whether all of some pages are of one kind.
+    public func all(_ first: UInt64, _ count: UInt64, are page: Page) -> Bool {
+        var frame = first
+        while frame < first + count {
+            let index = firstRun(reaching: frame)
+            guard index < map.count, map[index].first <= frame, map[index].page == page else { return false }
+            frame = map[index].end
         }
-        return .device
-    }
-
-    /// Every page that is not a plain device, in ascending order, as runs of equal pages.
-    public var map: [Pages] {
-        var result: [Pages] = []
-        for run in runs {
-            var start = 0
-            for place in 1...run.pages.count
-            where place == run.pages.count || run.pages[place] != run.pages[start] {
-                result.append(
-                    Pages(first: run.first + UInt64(start), count: UInt64(place - start), run.pages[start]))
-                start = place
-            }
-        }
-        return result
+        return true
     }
 
     /// The number of pages of a kind.
     public func count(_ page: Page) -> UInt64 {
         map.reduce(0) { $0 + ($1.page == page ? $1.count : 0) }
+    }
+
+    /// Index of the first run that ends behind a frame.
+    private func firstRun(reaching frame: UInt64) -> Int {
+        var low = 0
+        var high = map.count
+        while low < high {
+            let middle = (low + high) / 2
+            if map[middle].end <= frame { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
+    private mutating func append(_ run: Pages) {
+        guard run.count > 0 else { return }
+        if let last = map.last, last.end == run.first, last.page == run.page {
+            map[map.count - 1] = Pages(first: last.first, count: last.count + run.count, run.page)
+        } else {
+            map.append(run)
+        }
+    }
+
+    /// Changes whose the pages are. All of them are in the map already.
+    mutating func set(_ first: UInt64, _ count: UInt64, _ page: Page) {
+        let end = first + count
+        let from = firstRun(reaching: first)
+        var to = from
+        while to < map.count, map[to].first < end { to += 1 }
+        var pieces: [Pages] = []
+        if from < to, map[from].first < first {
+            pieces.append(Pages(first: map[from].first, count: first - map[from].first, map[from].page))
+        }
+        pieces.append(Pages(first: first, count: count, page))
+        if from < to, map[to - 1].end > end {
+            pieces.append(Pages(first: end, count: map[to - 1].end - end, map[to - 1].page))
+        }
+        map.replaceSubrange(from..<to, with: pieces)
+        joinNeighbours(max(0, from - 1), min(map.count, from + pieces.count + 1))
+    }
+
+    private mutating func joinNeighbours(_ from: Int, _ to: Int) {
+        var index = to - 1
+        while index > from {
+            let left = map[index - 1]
+            let right = map[index]
+            if left.end == right.first, left.page == right.page {
+                map[index - 1] = Pages(first: left.first, count: left.count + right.count, left.page)
+                map.remove(at: index)
+            }
+            index -= 1
+        }
     }
 }
 

@@ -84,7 +84,8 @@ extension AbstractState {
         case .panicRecord where isFinal:
             try expect(answer, .notFound)
             return self
-        case .topUp, .reclaimPool, .counter, .pageReport, .panicRecord:
+        default:
+            guard !isFinal else { throw Disagreement("\(name) is not specified yet") }
             return try refused(answer, .notSupported)
         }
     }
@@ -106,7 +107,7 @@ extension AbstractState {
         guard count > 0, count <= mostPagesForOneTopUp, !wraps, end <= 1 << 40 else {
             return try refused(answer, .invalidParameter)
         }
-        guard (first..<end).allSatisfy({ page($0) == .host }) else { return try refused(answer, .denied) }
+        guard all(first, count, are: .host) else { return try refused(answer, .denied) }
         if answer.x0 == UInt64(bitPattern: CallStatus.noMemory.rawValue) {
             guard observing.freePages < mostTablesForOneChange else {
                 throw Disagreement("noMemory with \(observing.freePages) free pages")
@@ -115,14 +116,12 @@ extension AbstractState {
         }
         try expect(answer, .success)
         var next = self
-        for frame in first..<end { next.set(frame, .donated) }
-        next.donatedCount += count
+        next.set(first, count, .donated)
         return next
     }
 
     /// One donated page that is not in use comes back.
     private func afterReclaim(_ answer: CallRegisters, _ observing: Observation) throws(Disagreement) -> AbstractState {
-        let available = donatedPages.contains { !observing.isInUse($0) }
         switch CallStatus(rawValue: Int64(bitPattern: answer.x0)) {
         case .success:
             guard page(answer.x1) == .donated else {
@@ -133,11 +132,10 @@ extension AbstractState {
             }
             try expect(answer, .success, x1: answer.x1)
             var next = self
-            next.set(answer.x1, .host)
-            next.donatedCount -= 1
+            next.set(answer.x1, 1, .host)
             return next
         case .notFound:
-            guard !available else { throw Disagreement("notFound although a donated page is free") }
+            guard !donatedPages.contains(where: { !observing.isInUse($0) }) else { throw Disagreement("notFound although a donated page is free") }
             return try refused(answer, .notFound)
         case .noMemory:
             guard observing.freePages < mostTablesForOneChange else {
@@ -164,8 +162,7 @@ extension AbstractState {
 
     /// All frames that were donated and not returned.
     public var donatedPages: [UInt64] {
-        guard donatedCount > 0 else { return [] }
-        return map.filter { $0.page == .donated }.flatMap { $0.first..<$0.first + $0.count }
+        map.filter { $0.page == .donated }.flatMap { $0.first..<$0.end }
     }
 
     /// A refused call changes nothing and says nothing.

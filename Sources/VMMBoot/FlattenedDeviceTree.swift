@@ -81,7 +81,8 @@ public struct FlattenedDeviceTree: Sendable {
         let stringsOffset = structureOffset + structure.count
         let total = stringsOffset + strings.count
         let fields = [
-            0xD00D_FEED, UInt32(total), UInt32(structureOffset), UInt32(stringsOffset), UInt32(reservationOffset), 17, 16,
+            0xD00D_FEED, UInt32(total), UInt32(structureOffset), UInt32(stringsOffset), UInt32(reservationOffset), 17,
+            16,
             bootProcessor, UInt32(strings.count), UInt32(structure.count),
         ]
         var blob: [UInt8] = []

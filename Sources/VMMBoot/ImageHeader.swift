@@ -33,7 +33,8 @@ public struct ImageHeader: Equatable, Sendable {
         // Before Linux 3.17 the size was zero and the rest could not be trusted either.
         guard imageSize != 0 else { throw .tooOld }
         // A header may claim anything; no kernel is larger than 4 GiB, and later sums must not overflow.
-        guard imageSize <= 4 << 30, textOffset < 2 << 20, textOffset % 4096 == 0 else { throw .notAKernel }
+        guard imageSize >= UInt64(ImageHeader.size), imageSize <= 4 << 30, textOffset < 2 << 20, textOffset % 4096 == 0
+        else { throw .notAKernel }
         self.textOffset = textOffset
         self.imageSize = imageSize
         self.fileEnd = ImageHeader.fileEnd(in: prefix)

@@ -36,7 +36,9 @@ public enum KernelFormat: Equatable, Sendable {
     /// The EFI zboot wrapper (Linux, drivers/firmware/efi/libstub/zboot-header.S): payload offset at 8, payload size at
     /// 12, the name of the compression at 24.
     private static func zboot(_ prefix: Span<UInt8>, fileSize: UInt64) throws(KernelError) -> KernelFormat {
-        guard let offset = prefix.littleEndian32(at: 8), let size = prefix.littleEndian32(at: 12) else { throw .tooShort }
+        guard let offset = prefix.littleEndian32(at: 8), let size = prefix.littleEndian32(at: 12) else {
+            throw .tooShort
+        }
         let end = UInt64(offset) + UInt64(size)
         guard end <= fileSize else { throw .truncated(present: fileSize, promised: end) }
         if prefix.holds(Array("gzip".utf8), at: 24) { return .gzip(offset: UInt64(offset), count: UInt64(size)) }
@@ -53,7 +55,9 @@ public enum KernelFormat: Equatable, Sendable {
         if prefix.littleEndian32(at: 0x24) == 0x016F_2818 { throw .otherArchitecture(.arm32) }
         if prefix.holds([0xFD, 0x37, 0x7A, 0x58, 0x5A]) { throw .compressed(.xz) }
         if prefix.holds([0x28, 0xB5, 0x2F, 0xFD]) { throw .compressed(.zstd) }
-        if prefix.holds([0x04, 0x22, 0x4D, 0x18]) || prefix.holds([0x02, 0x21, 0x4C, 0x18]) { throw .compressed(.lz4) }
+        if prefix.holds([0x04, 0x22, 0x4D, 0x18]) || prefix.holds([0x02, 0x21, 0x4C, 0x18]) {
+            throw .compressed(.lz4)
+        }
         if prefix.holds(Array("BZh".utf8)) { throw .compressed(.bzip2) }
         if prefix.holds([0x5D, 0, 0]) { throw .compressed(.lzma) }
     }

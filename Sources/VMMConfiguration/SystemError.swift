@@ -10,6 +10,9 @@ public struct SystemError: Error, Equatable, Sendable {
     /// The error of this number; the sign is dropped, so that the kernel's own convention can be passed.
     public init(_ number: Int32) { self.number = number < 0 ? 0 &- number : number }
 
+    /// ENOMEM.
+    public static let outOfMemory = SystemError(12)
+
     /// The numbers that decisions depend on.
     public enum Name: Equatable, Sendable {
         /// EPERM.

@@ -41,9 +41,11 @@ public enum UsageError: Explainable, Equatable, Sendable {
         case .noCommand:
             usage("no command was given", "`martlet` does nothing by itself", "try `martlet run`, or `martlet --help`")
         case .unknownCommand(let word):
-            usage("there is no command '\(word)'", "the only command is `run`", "try `martlet run`, or `martlet --help`")
+            usage(
+                "there is no command '\(word)'", "the only command is `run`", "try `martlet run`, or `martlet --help`")
         case .unknownOption(let word):
-            usage("there is no option '\(word)'", "`martlet run` does not know it", "`martlet --help` lists the options")
+            usage(
+                "there is no option '\(word)'", "`martlet run` does not know it", "`martlet --help` lists the options")
         case .strayArgument(let word):
             usage(
                 "the argument '\(word)' has no place", "`martlet run` takes options only",
@@ -55,7 +57,8 @@ public enum UsageError: Explainable, Equatable, Sendable {
         case .repeated(let option):
             usage("\(option) was given twice", "only one value can hold", "keep one of the two")
         case .emptyPath(let option):
-            usage("\(option) has an empty file name", "no file has an empty name", "name a file, or leave the option out")
+            usage(
+                "\(option) has an empty file name", "no file has an empty name", "name a file, or leave the option out")
         case .memoryNotASize(let text):
             usage(
                 "the memory size '\(text)' cannot be read", "a size is a number with K, M or G behind it",
@@ -73,7 +76,8 @@ public enum UsageError: Explainable, Equatable, Sendable {
         case .processorsNotANumber(let text):
             usage("the CPU count '\(text)' cannot be read", "it is not a number", "write, for example, `--cpus 2`")
         case .processorsOutOfRange(let text):
-            usage("the CPU count '\(text)' is out of range", "a guest has 1 to 8 CPUs", "write, for example, `--cpus 2`")
+            usage(
+                "the CPU count '\(text)' is out of range", "a guest has 1 to 8 CPUs", "write, for example, `--cpus 2`")
         case .commandLineTooLong(let count):
             Explanation(
                 what: "the kernel command line is too long",

@@ -89,7 +89,7 @@ public struct ConsoleLoop: ~Copyable {
         ]
         // Safety: the pointer is valid for the call and the count is the array's.
         let result = unsafe entries.withUnsafeMutableBufferPointer { buffer in
-            unsafe clinux_poll(buffer.baseAddress!, UInt32(buffer.count), -1)
+            unsafe clinux_poll(buffer.baseAddress, UInt32(buffer.count), -1)
         }
         if result < 0 {
             let error = SystemError(result)
@@ -127,7 +127,7 @@ public struct ConsoleLoop: ~Copyable {
         var bytes: [UInt8] = Array(repeating: 0, count: ConsoleInput.chunk)
         // Safety: the pointer is valid for the call and the count is the array's.
         let result = unsafe bytes.withUnsafeMutableBytes { buffer in
-            unsafe clinux_read(Terminal.input, buffer.baseAddress!, UInt64(buffer.count))
+            unsafe clinux_read(Terminal.input, buffer.baseAddress, UInt64(buffer.count))
         }
         if result <= 0 {
             let error = SystemError(truncatingIfNeeded: result)
@@ -153,7 +153,7 @@ public struct ConsoleLoop: ~Copyable {
         guard !bytes.isEmpty else { return }
         // Safety: the pointer is valid for the call and the count is the array's.
         let result = unsafe bytes.withUnsafeBytes { buffer in
-            unsafe clinux_write(terminal.guestOutput, buffer.baseAddress!, UInt64(buffer.count))
+            unsafe clinux_write(terminal.guestOutput, buffer.baseAddress, UInt64(buffer.count))
         }
         if result > 0 {
             machine.withSerialPort { $0.sent(Int(result)) }

@@ -25,7 +25,8 @@ public struct Descriptor: ~Copyable, Sendable {
         while done < bytes.count {
             // Safety: the pointer is valid for the call and the count is what is left of the array.
             let result = unsafe bytes.withUnsafeBytes { buffer in
-                unsafe clinux_write(number, buffer.baseAddress! + done, UInt64(bytes.count - done))
+                let rest = unsafe UnsafeRawBufferPointer(rebasing: buffer[done...])
+                return unsafe clinux_write(number, rest.baseAddress, UInt64(rest.count))
             }
             if result < 0, SystemError(truncatingIfNeeded: result).name == .interrupted { continue }
             guard result > 0 else { return }

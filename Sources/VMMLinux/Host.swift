@@ -14,7 +14,7 @@ public enum Host {
         var text: [CChar] = Array(repeating: 0, count: 256)
         // Safety: the pointer is valid for the call and the count is the array's.
         let result = unsafe text.withUnsafeMutableBufferPointer { buffer in
-            unsafe clinux_kernel_release(buffer.baseAddress!, UInt64(buffer.count))
+            unsafe clinux_kernel_release(buffer.baseAddress, UInt64(buffer.count))
         }
         guard result == 0 else { throw .step(.system, SystemError(result)) }
         var bytes: [UInt8] = []
@@ -30,7 +30,7 @@ public enum Host {
         var bytes: [UInt8] = Array(repeating: 0, count: 72)
         // Safety: the pointer is valid for the call and the count is the array's.
         let result = unsafe bytes.withUnsafeMutableBytes { buffer in
-            unsafe clinux_random(buffer.baseAddress!, UInt64(buffer.count))
+            unsafe clinux_random(buffer.baseAddress, UInt64(buffer.count))
         }
         guard result == 0 else { throw .step(.system, SystemError(result)) }
         var placement: UInt64 = 0

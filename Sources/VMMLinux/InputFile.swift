@@ -58,8 +58,9 @@ public struct InputFile: ~Copyable, Sendable {
         while done < bytes.byteCount {
             // Safety: the pointer and the count stay within the span.
             let result = unsafe bytes.withUnsafeMutableBytes { buffer in
-                unsafe clinux_read_at(
-                    descriptor.number, buffer.baseAddress! + done, UInt64(buffer.count - done), offset + UInt64(done))
+                let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
+                return unsafe clinux_read_at(
+                    descriptor.number, rest.baseAddress, UInt64(rest.count), offset + UInt64(done))
             }
             if result == 0 { break }
             if result < 0 {
@@ -74,6 +75,17 @@ public struct InputFile: ~Copyable, Sendable {
 }
 
 extension InputFile {
+    /// Up to `count` bytes from `offset` on; fewer only at the end of the file.
+    func bytes(at offset: UInt64, count: Int) throws(FileFailure) -> [UInt8] {
+        var bytes: [UInt8] = Array(repeating: 0, count: count)
+        var span = bytes.mutableSpan
+        // Safety: every byte is a valid UInt8.
+        var room = unsafe span.mutableBytes
+        let got = try read(into: &room, at: offset)
+        bytes.removeLast(count - got)
+        return bytes
+    }
+
     /// Opens the host's own kernel at `path`, which nobody named.
     public init(hostsOwnKernel path: String) throws(FileFailure) {
         do throws(FileFailure) {

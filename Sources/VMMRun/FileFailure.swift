@@ -75,7 +75,8 @@ public struct FileFailure: Explainable, Equatable, Sendable {
             return unusable(FileFailure.why(error), "name a kernel with `--kernel FILE`")
         case .directory: return unusable("it is a directory", "name a file with `\(role.option) FILE`")
         case .special: return unusable("it is not a regular file", "name a regular file with `\(role.option) FILE`")
-        case .read(let error): return unusable("reading it failed: \(error.text)", "check the disk, or copy the file again")
+        case .read(let error):
+            return unusable("reading it failed: \(error.text)", "check the disk, or copy the file again")
         case .changed: return unusable("it became shorter while it was read", "try again when nobody writes to it")
         case .empty: return unusable("it is empty", "copy or build the file again")
         case .content(let error): return unusable(error.why, error.next)

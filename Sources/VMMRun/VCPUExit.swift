@@ -2,7 +2,7 @@
 //
 // Why KVM_RUN came back, decoded (Linux, Documentation/virt/kvm/api.rst, section 5).
 
-public import VMMBoot
+internal import VMMBoot
 public import VMMDevices
 
 /// What the hypervisor wants after a virtual CPU stopped running guest code.

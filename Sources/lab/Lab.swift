@@ -10,5 +10,8 @@ struct Lab: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "lab",
         abstract: "Prepares the machine, builds Martlet's images, runs and tests them in QEMU.",
-        subcommands: [Setup.self, BuildImages.self, RunTests.self])
+        subcommands: [
+            Setup.self, Fetch.self, BuildImages.self, RunHost.self, Demo.self, RunTests.self, RunLint.self, Sizes.self,
+            ExplainPanic.self,
+        ])
 }

@@ -1,25 +1,61 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 //
-// `lab test`: everything that is tested, in one command.
+// `lab test`: everything that is tested, in one command, from fast to true.
 
 import ArgumentParser
 import LabKit
+import SystemPackage
 
 struct RunTests: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "test", abstract: "Run the system tests.")
+        commandName: "test", abstract: "Run the tests: form, units, machine code, systems.")
 
-    @Flag(help: "Run the full matrix.")
+    @Flag(help: "Run the full matrix of system tests.")
     var all = false
 
-    @Option(help: "Run only the scenarios whose name contains this text.")
+    @Option(help: "Run only the system tests whose name contains this text.")
     var filter: String?
 
+    @Option(help: "Write all results to this file as JSON.", completion: .file())
+    var json: String?
+
     func run() async throws {
+        let scenarios = Scenarios.select(all ? .full : .short, filter: filter)
+        guard !scenarios.isEmpty else {
+            throw LabError.unknown(
+                kind: "system test", name: filter ?? "", known: Scenarios.all.map(\.identifier))
+        }
+        var report = TestReport()
+        let workspace = try Workspace.current()
+        // With a filter the user wants that one thing.
+        if filter == nil {
+            Progress.say("Form")
+            report.add(try await Lint.run(workspace))
+            Progress.say("Unit tests")
+            report.add(try await UnitTests.run(workspace))
+        }
+        Progress.say("Images")
         let images = try await preparedImages()
-        let results = try await SystemTests(images: images).run(Scenarios.select(all ? .full : .short, filter: filter))
-        let failed = results.count { $0.verdict == .failed }
-        print("\(results.count - failed) passed, \(failed) failed")
-        if failed > 0 { throw ExitCode.failure }
+        if filter == nil {
+            Progress.say("Machine code")
+            report.add(try await MachineCode.check(images))
+        }
+        Progress.say("System tests: \(scenarios.count) machines, one after another")
+        try await SystemTests(images: images).run(scenarios) { report.add($0) }
+        if let json { try report.write(to: FilePath(json)) }
+        Progress.say(report.summary)
+        if report.count(.failed) > 0 { throw ExitCode.failure }
+    }
+}
+
+struct RunLint: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "lint", abstract: "Check the sources' form: formatter and house rules.")
+
+    func run() async throws {
+        var report = TestReport()
+        report.add(try await Lint.run(try Workspace.current()))
+        Progress.say(report.summary)
+        if report.count(.failed) > 0 { throw ExitCode.failure }
     }
 }

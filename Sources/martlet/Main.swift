@@ -5,19 +5,10 @@
 internal import VMMConfiguration
 internal import VMMLinux
 
-/// What C's start-up code calls. SwiftPM links an executable so that `main` stands for the module's name with `_main`
-/// behind it; the attribute `@main` would do the same but hand over no arguments.
-@c(martlet_main)
-func start(
-    _ count: Int32, _ words: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
-) -> Int32 {
-    var arguments: [String] = []
-    // The first word is the program's own name. A caller may leave even that out, and then the range is empty.
-    for index in 1..<max(1, Int(count)) {
-        // Safety: C guarantees `count` pointers to NUL-terminated strings.
-        if let word = unsafe words[index] { arguments.append(unsafe String(cString: word)) }
-    }
-    return perform(arguments).number
+/// What C's start-up code calls; the result is the exit status.
+@c(martlet_start)
+func start() -> Int32 {
+    perform(Arguments.words).number
 }
 
 /// Does what the command line asks for.

@@ -10,7 +10,7 @@ internal import VMMRun
 
 /// The guest's files, open and checked.
 private struct Files: ~Copyable {
-    var kernel: KernelSource
+    let kernel: KernelSource
     let initrd: InputFile?
 }
 
@@ -43,7 +43,7 @@ func run(_ options: RunOptions) -> ExitStatus {
 
 /// Plans the machine, and unless only the plan was asked for builds and runs it.
 private func boot(_ options: RunOptions) throws(Failure) -> RunOutcome? {
-    var files = try open(options)
+    let files = try open(options)
     let plan = try makePlan(options, files: files)
     if options.mode == .dryRun {
         Terminal.answer(plan.report(as: options.report))

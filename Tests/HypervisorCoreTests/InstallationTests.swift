@@ -109,7 +109,7 @@ struct InstallationTests {
         let bench = try HostBench.finalised()
         let mapped = try #require(bench.machine.hypervisorMapping(bench.machine[cpu: 1]))
         for cpu in 0..<UInt64(2) {
-            let guardPage = bench.plan.perCPUBase + cpu * 6
+            let guardPage = bench.plan.perCPUBase + cpu * Plan.perCPUPages
             #expect(!mapped.contains { $0.input <= guardPage && guardPage < $0.end })
             #expect(mapped.contains { $0.input <= guardPage + 1 && guardPage + 5 < $0.end && $0.writable })
         }

@@ -17,7 +17,8 @@ private func memory(_ mebibytes: UInt64) -> GuestRange {
 
 @Suite struct BootPlanTests {
     @Test func kernelInitrdAndDeviceTreeFollowEachOther() throws {
-        let plan = try BootPlan(memory: memory(256), kernel: header(size: 35 * mebibyte + 5), initrdSize: 3 * mebibyte + 1)
+        let plan = try BootPlan(
+            memory: memory(256), kernel: header(size: 35 * mebibyte + 5), initrdSize: 3 * mebibyte + 1)
         #expect(plan.kernel == GuestRange(start: GuestAddress(0x8000_0000), count: 35 * mebibyte + 5))
         #expect(plan.initrd == GuestRange(start: GuestAddress(0x8240_0000), count: 3 * mebibyte + 1))
         #expect(plan.deviceTree.start == GuestAddress(0x8280_0000))

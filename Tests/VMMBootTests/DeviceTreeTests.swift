@@ -25,7 +25,8 @@ private func bytes(hexadecimal text: String) -> [UInt8] {
 }
 
 private func guest(
-    processors: Int = 2, initrd: GuestRange? = nil, seed: GuestDescription.Seed? = nil, commandLine: String = "console=ttyS0"
+    processors: Int = 2, initrd: GuestRange? = nil, seed: GuestDescription.Seed? = nil,
+    commandLine: String = "console=ttyS0"
 ) -> GuestDescription {
     GuestDescription(
         map: AddressMap(memoryBytes: 512 << 20, processors: processors), processors: processors,

@@ -104,7 +104,8 @@ private func refusal(_ file: [UInt8], size: UInt64? = nil) -> KernelError? {
     }
 
     @Test func gzip() throws {
-        #expect(try KernelFormat(prefix: Sample.blank([0x1F, 0x8B]).span, fileSize: 777) == .gzip(offset: 0, count: 777))
+        #expect(
+            try KernelFormat(prefix: Sample.blank([0x1F, 0x8B]).span, fileSize: 777) == .gzip(offset: 0, count: 777))
     }
 
     @Test func zboot() throws {
@@ -151,6 +152,7 @@ private func refusal(_ file: [UInt8], size: UInt64? = nil) -> KernelError? {
     @Test func badHeaders() {
         #expect(refusal(Sample.image(flags: 1), size: 0x10000) == .bigEndian)
         #expect(refusal(Sample.image(size: 0), size: 0x10000) == .tooOld)
+        #expect(refusal(Sample.image(size: 63), size: 0x10000) == .notAKernel)
         #expect(refusal(Sample.image(size: .max), size: 0x10000) == .notAKernel)
         #expect(refusal(Sample.image(textOffset: 0x20_0000), size: 0x10000) == .notAKernel)
         #expect(refusal(Sample.image(textOffset: 3), size: 0x10000) == .notAKernel)

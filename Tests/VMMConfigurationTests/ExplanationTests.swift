@@ -6,84 +6,64 @@ import Testing
 import VMMConfiguration
 
 @Suite struct ExplanationTests {
-    @Test(arguments: [
-        (
-            UsageError.noCommand, 2,
-            "martlet: no command was given\n  why:  `martlet` does nothing by itself\n"
-                + "  next: try `martlet run`, or `martlet --help`\n"
-        ),
-        (
-            .unknownCommand("start"), 2,
-            "martlet: there is no command 'start'\n  why:  the only command is `run`\n"
-                + "  next: try `martlet run`, or `martlet --help`\n"
-        ),
-        (
-            .unknownOption("--disk"), 2,
-            "martlet: there is no option '--disk'\n  why:  `martlet run` does not know it\n"
-                + "  next: `martlet --help` lists the options\n"
-        ),
-        (
-            .strayArgument("Image"), 2,
-            "martlet: the argument 'Image' has no place\n  why:  `martlet run` takes options only\n"
-                + "  next: name the file's use, as in `--kernel Image`\n"
-        ),
-        (
-            .missingValue("--cpus"), 2,
-            "martlet: --cpus needs a value\n  why:  it is the last word\n"
-                + "  next: write `--cpus VALUE` or `--cpus=VALUE`\n"
-        ),
-        (
-            .unwantedValue("--json"), 2,
-            "martlet: --json takes no value\n  why:  it is a switch\n  next: write `--json` alone\n"
-        ),
-        (
-            .repeated("--cpus"), 2,
-            "martlet: --cpus was given twice\n  why:  only one value can hold\n  next: keep one of the two\n"
-        ),
-        (
-            .emptyPath("--kernel"), 2,
-            "martlet: --kernel has an empty file name\n  why:  no file has an empty name\n"
-                + "  next: name a file, or leave the option out\n"
-        ),
-        (
-            .memoryNotASize("lots"), 2,
-            "martlet: the memory size 'lots' cannot be read\n"
-                + "  why:  a size is a number with K, M or G behind it\n  next: write, for example, `--memory 512M`\n"
-        ),
-        (
-            .memoryTooSmall("1M"), 2,
-            "martlet: the memory size '1M' is too small\n  why:  a guest needs 32 MiB at least\n"
-                + "  next: try `--memory 512M`\n"
-        ),
-        (
-            .memoryTooLarge("9999G"), 2,
-            "martlet: the memory size '9999G' is too large\n"
-                + "  why:  a guest's address space holds 1022 GiB of memory\n  next: try `--memory 512M`\n"
-        ),
-        (
-            .memoryNotWhole("33M"), 2,
-            "martlet: the memory size '33M' is odd\n  why:  memory comes in blocks of 2 MiB\n"
-                + "  next: round it to a multiple of 2M\n"
-        ),
-        (
-            .processorsNotANumber("two"), 2,
-            "martlet: the CPU count 'two' cannot be read\n  why:  it is not a number\n"
-                + "  next: write, for example, `--cpus 2`\n"
-        ),
-        (
-            .processorsOutOfRange("9"), 2,
-            "martlet: the CPU count '9' is out of range\n  why:  a guest has 1 to 8 CPUs\n"
-                + "  next: write, for example, `--cpus 2`\n"
-        ),
-        (
-            .commandLineTooLong(2048), 4,
-            "martlet: the kernel command line is too long\n  why:  it has 2048 bytes and arm64 Linux keeps 2047\n"
-                + "  next: shorten `--cmdline`\n"
-        ),
-    ])
-    func wordsAndStatus(error: UsageError, status: Int32, text: String) {
-        #expect(error.explanation.text == text)
-        #expect(error.explanation.status.number == status)
+    private func expect(
+        _ error: UsageError, _ status: Int32, _ what: String, _ why: String, _ next: String,
+        location: SourceLocation = #_sourceLocation
+    ) {
+        #expect(
+            error.explanation.text == "martlet: \(what)\n  why:  \(why)\n  next: \(next)\n", sourceLocation: location)
+        #expect(error.explanation.status.number == status, sourceLocation: location)
+    }
+
+    @Test func wordsAndStatus() {
+        expect(
+            .noCommand, 2, "no command was given", "`martlet` does nothing by itself",
+            "try `martlet run`, or `martlet --help`")
+        expect(
+            .unknownCommand("start"), 2, "there is no command 'start'", "the only command is `run`",
+            "try `martlet run`, or `martlet --help`")
+        expect(
+            .unknownOption("--disk"), 2, "there is no option '--disk'", "`martlet run` does not know it",
+            "`martlet --help` lists the options")
+        expect(
+            .strayArgument("Image"), 2, "the argument 'Image' has no place", "`martlet run` takes options only",
+            "name the file's use, as in `--kernel Image`")
+        expect(
+            .missingValue("--cpus"), 2, "--cpus needs a value", "it is the last word",
+            "write `--cpus VALUE` or `--cpus=VALUE`")
+        expect(
+            .unwantedValue("--json"), 2, "--json takes no value", "it is a switch",
+            "write `--json` alone")
+        expect(
+            .repeated("--cpus"), 2, "--cpus was given twice", "only one value can hold",
+            "keep one of the two")
+        expect(
+            .emptyPath("--kernel"), 2, "--kernel has an empty file name", "no file has an empty name",
+            "name a file, or leave the option out")
+        expect(
+            .memoryNotASize("lots"), 2, "the memory size 'lots' cannot be read",
+            "a size is a number with K, M or G behind it",
+            "write, for example, `--memory 512M`")
+        expect(
+            .memoryTooSmall("1M"), 2, "the memory size '1M' is too small", "a guest needs 32 MiB at least",
+            "try `--memory 512M`")
+        expect(
+            .memoryTooLarge("9999G"), 2, "the memory size '9999G' is too large",
+            "a guest's address space holds 1022 GiB of memory",
+            "try `--memory 512M`")
+        expect(
+            .memoryNotWhole("33M"), 2, "the memory size '33M' is odd", "memory comes in blocks of 2 MiB",
+            "round it to a multiple of 2M")
+        expect(
+            .processorsNotANumber("two"), 2, "the CPU count 'two' cannot be read", "it is not a number",
+            "write, for example, `--cpus 2`")
+        expect(
+            .processorsOutOfRange("9"), 2, "the CPU count '9' is out of range", "a guest has 1 to 8 CPUs",
+            "write, for example, `--cpus 2`")
+        expect(
+            .commandLineTooLong(2048), 4, "the kernel command line is too long",
+            "it has 2048 bytes and arm64 Linux keeps 2047",
+            "shorten `--cmdline`")
     }
 
     @Test func jsonIsOneEscapedLine() {
@@ -95,7 +75,7 @@ import VMMConfiguration
     }
 
     @Test func exitStatuses() {
-        let statuses: [(ExitStatus, Int32)] = [
+        let statuses: [(VMMConfiguration.ExitStatus, Int32)] = [
             (.success, 0), (.usage, 2), (.unusableFile, 3), (.doesNotFit, 4), (.hostRefused, 5), (.machineFailed, 6),
             (.guestReset, 32), (.guestCrashed, 33), (.consoleEscape, 34), (.signal(15), 143),
         ]

@@ -25,8 +25,9 @@
 #define MARTLET_PAGE_SIZE 0x1000
 #define MARTLET_SUPERPAGE_SIZE 0x200000
 
-/* One CPU's memory: a guard page (never mapped by the final tables), the stack, the data page. */
-#define MARTLET_PERCPU_SIZE 0x6000
+/* One CPU's memory: a guard page (never mapped by the final tables), the stack, the data page, and
+ * three pages for the host's vector registers while a guest's are loaded. */
+#define MARTLET_PERCPU_SIZE 0x9000
 #define MARTLET_PERCPU_STACK_TOP 0x5000
 #define MARTLET_PERCPU_DATA 0x5000
 

@@ -34,6 +34,17 @@
 #define MARTLET_PERCPU_POWER 0x80
 #define MARTLET_PERCPU_POWER_ENTRY 0x88
 #define MARTLET_PERCPU_POWER_CONTEXT 0x90
+/* The vCPU page of the guest that this CPU runs. */
+#define MARTLET_PERCPU_VCPU 0x98
+/* The host's EL1 state while a guest runs: one word a register. */
+#define MARTLET_PERCPU_HOST_CONTEXT 0x100
+/* The host's vector registers while a guest's are loaded, relative to the data page. */
+#define MARTLET_PERCPU_HOST_VECTORS 0x1000
+
+/* One vCPU's first page: x0..x30, PC, PSTATE; the rest belongs to Swift (VCPUField). */
+#define MARTLET_VCPU_PC 0xf8
+#define MARTLET_VCPU_PSTATE 0x100
+
 /* The panic stack grows down from here. */
 #define MARTLET_PERCPU_PANIC_STACK_TOP 0x1000
 

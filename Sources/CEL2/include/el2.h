@@ -163,6 +163,56 @@ EL2_REGISTER(esr_el1, "esr_el1")
 EL2_REGISTER(far_el1, "far_el1")
 EL2_REGISTER(elr_el1, "elr_el1")
 EL2_REGISTER(spsr_el1, "spsr_el1")
+EL2_READ(id_aa64_i_s_a_r0, "S3_0_C0_C6_0")
+EL2_READ(cntpct_el0, "cntpct_el0")
+EL2_READ(ich_vtr_el2, "S3_4_C12_C11_1")
+EL2_REGISTER(cpacr_el1, "cpacr_el1")
+EL2_REGISTER(ttbr0_el1, "ttbr0_el1")
+EL2_REGISTER(ttbr1_el1, "ttbr1_el1")
+EL2_REGISTER(tcr_el1, "tcr_el1")
+EL2_REGISTER(afsr0_el1, "afsr0_el1")
+EL2_REGISTER(afsr1_el1, "afsr1_el1")
+EL2_REGISTER(mair_el1, "mair_el1")
+EL2_REGISTER(amair_el1, "amair_el1")
+EL2_REGISTER(contextidr_el1, "contextidr_el1")
+EL2_REGISTER(cntkctl_el1, "cntkctl_el1")
+EL2_REGISTER(par_el1, "par_el1")
+EL2_REGISTER(tpidr_el1, "tpidr_el1")
+EL2_REGISTER(tpidr_el0, "tpidr_el0")
+EL2_REGISTER(tpidrro_el0, "tpidrro_el0")
+EL2_REGISTER(sp_el1, "sp_el1")
+EL2_REGISTER(sp_el0, "sp_el0")
+EL2_REGISTER(mdscr_el1, "mdscr_el1")
+EL2_REGISTER(csselr_el1, "csselr_el1")
+EL2_REGISTER(zcr_el1, "S3_0_C1_C2_0")
+EL2_REGISTER(svcr, "S3_3_C4_C2_2")
+EL2_REGISTER(apia_key_lo, "S3_0_C2_C1_0")
+EL2_REGISTER(apia_key_hi, "S3_0_C2_C1_1")
+EL2_REGISTER(apib_key_lo, "S3_0_C2_C1_2")
+EL2_REGISTER(apib_key_hi, "S3_0_C2_C1_3")
+EL2_REGISTER(apda_key_lo, "S3_0_C2_C2_0")
+EL2_REGISTER(apda_key_hi, "S3_0_C2_C2_1")
+EL2_REGISTER(apdb_key_lo, "S3_0_C2_C2_2")
+EL2_REGISTER(apdb_key_hi, "S3_0_C2_C2_3")
+EL2_REGISTER(apga_key_lo, "S3_0_C2_C3_0")
+EL2_REGISTER(apga_key_hi, "S3_0_C2_C3_1")
+EL2_REGISTER(pmscr_el1, "S3_0_C9_C9_0")
+EL2_REGISTER(trfcr_el1, "S3_0_C1_C2_1")
+EL2_REGISTER(cntv_ctl_el0, "cntv_ctl_el0")
+EL2_REGISTER(cntv_cval_el0, "cntv_cval_el0")
+EL2_REGISTER(ich_vmcr_el2, "S3_4_C12_C11_7")
+EL2_REGISTER(ich_lr0_el2, "S3_4_C12_C12_0")
+EL2_REGISTER(ich_lr1_el2, "S3_4_C12_C12_1")
+EL2_REGISTER(ich_lr2_el2, "S3_4_C12_C12_2")
+EL2_REGISTER(ich_lr3_el2, "S3_4_C12_C12_3")
+EL2_REGISTER(ich_ap0r0_el2, "S3_4_C12_C8_0")
+EL2_REGISTER(ich_ap1r0_el2, "S3_4_C12_C9_0")
+EL2_REGISTER(ich_ap0r1_el2, "S3_4_C12_C8_1")
+EL2_REGISTER(ich_ap1r1_el2, "S3_4_C12_C9_1")
+EL2_REGISTER(ich_ap0r2_el2, "S3_4_C12_C8_2")
+EL2_REGISTER(ich_ap1r2_el2, "S3_4_C12_C9_2")
+EL2_REGISTER(ich_ap0r3_el2, "S3_4_C12_C8_3")
+EL2_REGISTER(ich_ap1r3_el2, "S3_4_C12_C9_3")
 
 /* Assembly (entry.S, vectors.S). */
 
@@ -170,6 +220,20 @@ EL2_REGISTER(spsr_el1, "spsr_el1")
 void martlet_adopt_root(el2_u64 root, el2_u64 sctlr);
 /* Gives this CPU's EL2 back to the stub and returns to the host with the frame's registers. */
 __attribute__((noreturn)) void martlet_withdraw(void *frame, el2_u64 vbar, el2_u64 sctlr);
+
+/* Runs a guest; 0 synchronous, 1 interrupt, 2 SError. */
+el2_u64 martlet_enter_guest(el2_u64 vcpu);
+/* Vector registers to and from memory (fpsimd.S). */
+void martlet_vectors_save(el2_u64 area);
+void martlet_vectors_restore(el2_u64 area);
+void martlet_scalable_save(el2_u64 area);
+void martlet_scalable_restore(el2_u64 area);
+
+/* AT S1E1R; the answer is in PAR_EL1. */
+EL2_INLINE void el2_at_s1e1r(el2_u64 address)
+{
+    __asm__ volatile("at s1e1r, %0\n\tisb" : : "r"(address) : "memory");
+}
 
 /* Addresses of symbols, position-independent. */
 #define EL2_SYMBOL(name)                                                                           \
@@ -188,5 +252,10 @@ EL2_SYMBOL(vectors_clear)
 EL2_SYMBOL(vectors_loop)
 EL2_SYMBOL(vectors_firmware1)
 EL2_SYMBOL(vectors_firmware3)
+EL2_SYMBOL(guest_vectors)
+EL2_SYMBOL(guest_vectors_clear)
+EL2_SYMBOL(guest_vectors_loop)
+EL2_SYMBOL(guest_vectors_firmware1)
+EL2_SYMBOL(guest_vectors_firmware3)
 
 #endif /* MARTLET_EL2_H */

@@ -4,6 +4,9 @@
 // zlib. Nothing here decides anything. Unless said otherwise a function returns what the
 // system call returns, or a negative errno.
 //
+// A buffer may be NULL where an empty one makes sense, since an empty buffer in Swift has no
+// address.
+//
 // The header names no type of the C library, so that importing it into Swift needs no module
 // of the C library.
 
@@ -13,6 +16,11 @@
 #include <stdint.h>
 
 #pragma clang assume_nonnull begin
+
+// ---- the command line (start.c)
+
+/// A word of the command line, 0 being the program's name; NULL behind the last.
+const char *_Nullable clinux_argument(int32_t index);
 
 // ---- files (files.c)
 
@@ -31,9 +39,9 @@ int32_t clinux_open_device(const char *path);
 /// alone and not that of everyone who shares the terminal. -EINVAL for other kinds of file.
 int32_t clinux_reopen_for_writing(int32_t fd);
 int32_t clinux_status(int32_t fd, struct clinux_file_status *status);
-int64_t clinux_read(int32_t fd, void *bytes, uint64_t count);
-int64_t clinux_read_at(int32_t fd, void *bytes, uint64_t count, uint64_t offset);
-int64_t clinux_write(int32_t fd, const void *bytes, uint64_t count);
+int64_t clinux_read(int32_t fd, void *_Nullable bytes, uint64_t count);
+int64_t clinux_read_at(int32_t fd, void *_Nullable bytes, uint64_t count, uint64_t offset);
+int64_t clinux_write(int32_t fd, const void *_Nullable bytes, uint64_t count);
 int32_t clinux_close(int32_t fd);
 /// A counter that a thread sets and `clinux_poll` sees.
 int32_t clinux_event_create(void);
@@ -48,14 +56,14 @@ struct clinux_poll_entry {
 };
 
 /// Waits until something happens on one of the files; `milliseconds` < 0 means for ever.
-int32_t clinux_poll(struct clinux_poll_entry *entries, uint32_t count, int32_t milliseconds);
+int32_t clinux_poll(struct clinux_poll_entry *_Nullable entries, uint32_t count, int32_t milliseconds);
 
 // ---- the system (system.c)
 
 /// Copies the running kernel's release, NUL-terminated.
-int32_t clinux_kernel_release(char *text, uint64_t capacity);
+int32_t clinux_kernel_release(char *_Nullable text, uint64_t capacity);
 /// Fills `bytes` from the kernel's random number generator.
-int32_t clinux_random(void *bytes, uint64_t count);
+int32_t clinux_random(void *_Nullable bytes, uint64_t count);
 
 struct clinux_limits {
     /// RLIMIT_AS and RLIMIT_DATA in bytes, UINT64_MAX for none.
@@ -154,8 +162,9 @@ enum clinux_inflate_result {
 void *_Nullable clinux_inflate_create(void);
 void clinux_inflate_destroy(void *inflater);
 /// Decompresses as much as both buffers allow; says how much of each was used.
-enum clinux_inflate_result clinux_inflate_step(void *inflater, const void *input, uint32_t input_count, void *output,
-                                               uint32_t output_count, uint32_t *input_used, uint32_t *output_used);
+enum clinux_inflate_result clinux_inflate_step(void *inflater, const void *_Nullable input, uint32_t input_count,
+                                               void *_Nullable output, uint32_t output_count, uint32_t *input_used,
+                                               uint32_t *output_used);
 
 #pragma clang assume_nonnull end
 

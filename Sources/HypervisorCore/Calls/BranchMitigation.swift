@@ -5,19 +5,7 @@
 
 public import Arm
 
-/// The mitigation on entry to EL2 from a lower exception level.
-public enum BranchMitigation: Equatable, Sendable {
-    /// The CPU needs none.
-    case none
-    /// The CLRBHB instruction.
-    case clearBranchHistory
-    /// A loop of this many taken branches overwrites the history.
-    case loop(UInt64)
-    /// SMCCC_ARCH_WORKAROUND_3, which includes the first workaround.
-    case firmware3
-    /// SMCCC_ARCH_WORKAROUND_1.
-    case firmware1
-
+extension BranchMitigation {
     /// Chooses by part number, features and what firmware offers.
     ///
     /// Iterations by core are those of Arm's "Spectre-BHB" white paper. Where firmware offers a

@@ -37,6 +37,10 @@ extension Hypervisor {
         }
         let arguments = (frame.x[1], frame.x[2])
         do throws(CallStatus) {
+            if try performGuestCall(call, cpu, &frame, on: processor) {
+                frame.x[0] = UInt64(bitPattern: CallStatus.success.rawValue)
+                return .answered
+            }
             var results = CallResults()
             let outcome = try perform(call, arguments, cpu, &results, on: processor)
             frame.x[0] = UInt64(bitPattern: CallStatus.success.rawValue)
@@ -80,6 +84,9 @@ extension Hypervisor {
         case .topUp, .reclaimPool, .counter, .panicRecord, .pageReport:
             guard phase == .finalised else { throw .notSupported }
             return try performRuntime(call, arguments, &results, on: processor)
+        case .createVM, .donateToVM, .createVCPU, .destroyVM, .mapGuest, .unmapGuest, .runVCPU, .getRegister,
+            .setRegister, .quiesce:
+            throw .notSupported
         }
         return .answered
     }
@@ -111,7 +118,7 @@ extension Hypervisor {
             results.x1 = memory.withLock(on: processor) { state in
                 state.report(range.first, on: processor).rawValue
             }
-        case .version, .initialise, .withdraw, .deprivilege:
+        default:
             throw .notSupported
         }
         return .answered

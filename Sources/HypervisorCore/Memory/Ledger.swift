@@ -8,8 +8,8 @@ public import Machine
 
 /// Who owns a page, and for the hypervisor's own pages what they are used for.
 public enum PageState: Equatable, Sendable {
-    /// The host owns it, alone.
-    case host
+    /// The host owns it and has lent it to normal VMs that many times.
+    case host(lent: UInt32)
     /// The hypervisor owns it.
     case hypervisor(HypervisorUse)
 
@@ -31,11 +31,16 @@ public enum PageState: Equatable, Sendable {
         case toppedUp = 1
     }
 
+    /// The most times that one page can be lent.
+    public static let maximumLent: UInt32 = (1 << 24) - 1
+    /// The host owns it, alone.
+    public static let exclusiveToHost = PageState.host(lent: 0)
+
     /// The entry as it is stored.
     @inlinable
     var bits: UInt32 {
         switch self {
-        case .host: 1
+        case .host(let lent): 1 | lent << 8
         case .hypervisor(.occupied(let origin)): 2 | origin.rawValue << 4
         case .hypervisor(.free(let origin, let order)): 3 | origin.rawValue << 4 | UInt32(order) << 8
         case .hypervisor(.freeTail(let origin)): 4 | origin.rawValue << 4
@@ -47,7 +52,7 @@ public enum PageState: Equatable, Sendable {
     init?(bits: UInt32) {
         let origin: Origin = bits & (1 << 4) == 0 ? .superpage : .toppedUp
         switch bits & 0xF {
-        case 1: self = .host
+        case 1: self = .host(lent: bits >> 8)
         case 2: self = .hypervisor(.occupied(origin))
         case 3: self = .hypervisor(.free(origin, order: UInt8(truncatingIfNeeded: bits >> 8)))
         case 4: self = .hypervisor(.freeTail(origin))

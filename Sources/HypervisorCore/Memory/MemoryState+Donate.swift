@@ -11,15 +11,26 @@ extension MemoryState {
     public static let donationLimit: UInt64 = 512
 
     /// The host gives pages to the pool. Everything is checked before anything changes.
-    /// - Throws: `denied` if a page is not RAM that the host owns; `noMemory` if the pool has sunk
-    ///   below what the tables of the change may need.
+    /// - Throws: as `takeFromHost`.
     mutating func topUp(
         _ range: FrameRange<HostPhysical>, on processor: some Processor
     ) throws(CallStatus) {
+        try takeFromHost(range, on: processor)
+        pool.add(range, origin: .toppedUp, on: processor)
+    }
+
+    /// Makes pages of the host the hypervisor's, mapped at EL2 and of no use yet.
+    /// - Throws: `invalidParameter` for too many at once; `denied` if a page is not RAM that the
+    ///   host alone owns; `noMemory` if the pool has sunk below what the tables of the change may
+    ///   need. Nothing has changed then.
+    mutating func takeFromHost(
+        _ range: FrameRange<HostPhysical>, on processor: some Processor
+    ) throws(CallStatus) {
         guard range.count <= Self.donationLimit else { throw .invalidParameter }
-        guard map.covers(range, with: .ram, on: processor), range.end.address.rawValue <= HypervisorAddressSpace.identityLimit
+        guard map.covers(range, with: .ram, on: processor),
+            range.end.address.rawValue <= HypervisorAddressSpace.identityLimit
         else { throw .denied }
-        guard ledger.all(range, are: .host, on: processor) else { throw .denied }
+        guard ledger.all(range, are: .exclusiveToHost, on: processor) else { throw .denied }
         guard pool.canChangeOwnership else { throw .noMemory }
 
         pool.purpose = .ownershipChange
@@ -32,17 +43,25 @@ extension MemoryState {
         } catch {
             processor.panic("the reserve of the page pool did not suffice for a donation")
         }
-        pool.add(range, origin: .toppedUp, on: processor)
+        ledger.record(.hypervisor(.occupied(.toppedUp)), of: range, on: processor)
         hypervisorPages &+= range.count
     }
 
     /// The host gets one unused page of the pool back, zeroed.
-    /// - Throws: `notFound` if the pool has none that came from the host; `noMemory` as `topUp`.
+    /// - Throws: `notFound` if the pool has none that came from the host; `noMemory` if the pool
+    ///   could not make the tables.
     mutating func reclaimPool(on processor: some Processor) throws(CallStatus) -> Frame<HostPhysical> {
         guard pool.canChangeOwnership else {
             throw pool.hasToppedUpPages ? .noMemory : .notFound
         }
         guard let frame = pool.takeToppedUp(on: processor) else { throw .notFound }
+        giveToHost(frame, on: processor)
+        return frame
+    }
+
+    /// Makes a page that came from the host the host's again, zeroed. The pool can change
+    /// ownership.
+    mutating func giveToHost(_ frame: Frame<HostPhysical>, on processor: some Processor) {
         let page = HypervisorAddressSpace.identity(frame)
         processor.zeroPage(page)
         // The host may map the page without caches: the zeroes must be in memory, and no line of
@@ -54,7 +73,7 @@ extension MemoryState {
         do throws(TableError) {
             try hypervisorTable.assign(
                 InputRange(FrameRange(page)), .nothing, tablesFrom: &pool, on: processor)
-            ledger.record(.host, of: frame, on: processor)
+            ledger.record(.exclusiveToHost, of: frame, on: processor)
             try hostTable.assign(
                 InputRange(FrameRange(frame)), .identity(Self.hostMemory, largest: .two), tablesFrom: &pool,
                 on: processor)
@@ -62,7 +81,6 @@ extension MemoryState {
             processor.panic("the reserve of the page pool did not suffice for a return")
         }
         hypervisorPages &-= 1
-        return frame
     }
 
     /// What the ledger says of a frame, as the host may know it.

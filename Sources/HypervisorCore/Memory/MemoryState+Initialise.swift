@@ -117,7 +117,7 @@ extension MemoryState {
     private mutating func recordOwners(_ boot: BootBlock, on processor: some Processor) {
         var index = 0
         while let entry = map.entry(index, on: processor) {
-            if entry.kind == .ram { ledger.record(.host, of: entry.range, on: processor) }
+            if entry.kind == .ram { ledger.record(.exclusiveToHost, of: entry.range, on: processor) }
             index &+= 1
         }
         func own(_ first: Frame<HostPhysical>, _ end: Frame<HostPhysical>) {
@@ -163,9 +163,9 @@ extension MemoryState {
         from first: Frame<HostPhysical>, in entry: MemoryMap.Entry, on processor: some Processor
     ) -> (end: Frame<HostPhysical>, isHost: Bool) {
         guard entry.kind == .ram else { return (entry.range.end, true) }
-        let isHost = ledger.state(of: first, on: processor) == .host
+        let isHost = ledger.state(of: first, on: processor) == .exclusiveToHost
         var page = first
-        while page < entry.range.end, (ledger.state(of: page, on: processor) == .host) == isHost {
+        while page < entry.range.end, (ledger.state(of: page, on: processor) == .exclusiveToHost) == isHost {
             page = page.advanced(by: 1)
         }
         return (page, isHost)

@@ -3,6 +3,7 @@
 // All that one lock protects: who owns which page, and the tables that follow from it.
 
 public import Arm
+import HypervisorInterface
 
 
 /// Ownership of memory and the tables derived from it.
@@ -20,6 +21,8 @@ public struct MemoryState: Sendable {
     /// Bytes of ledger that are mapped.
     public let ledgerBytes: UInt64
     var hostFaults = HostFaultCounters()
+    /// The virtual machines, in pages of their own.
+    var machines = MachineSlots()
 
     /// How often each answer to a host stage-2 abort was given.
     struct HostFaultCounters: Sendable {

@@ -58,6 +58,30 @@ public struct ControlSnapshot: Sendable {
         protect(on: processor)
     }
 
+    /// The host's MDCR_EL2 and ICC_SRE_EL2.
+    var mdcr: UInt64 { values[2] }
+    var iccSre: UInt64 { values[6] }
+
+    /// Gives the host its control registers back after a guest: all that a guest's run changes.
+    @inline(__always)
+    func replayForHost(on processor: some Processor) {
+        processor.write(.cptrEL2, values[1])
+        processor.write(.mdcrEL2, values[2])
+        processor.write(.hstrEL2, values[3])
+        processor.write(.cnthctlEL2, values[4])
+        processor.write(.cntvoffEL2, values[5])
+        if features.hasFineGrainedTraps {
+            processor.write(.hfgrtrEL2, values[11])
+            processor.write(.hfgwtrEL2, values[12])
+            processor.write(.hfgitrEL2, values[13])
+            processor.write(.hdfgrtrEL2, values[14])
+            processor.write(.hdfgwtrEL2, values[15])
+            if features.hasActivityMonitorTraps { processor.write(.hafgrtrEL2, values[16]) }
+        }
+        if features.hasHCRX { processor.write(.hcrxEL2, values[17]) }
+        processor.write(.hcrEL2, HypervisorConfiguration(bits: values[0]).protectingHost().bits)
+    }
+
     /// Turns the host's stage-2 and traps on. VTCR_EL2 and VTTBR_EL2 hold the host's already.
     func protect(on processor: some Processor) {
         processor.write(.hcrEL2, HypervisorConfiguration(bits: values[0]).protectingHost().bits)

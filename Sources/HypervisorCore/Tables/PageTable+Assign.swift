@@ -217,8 +217,9 @@ extension Mapping {
                 guard level >= largest else { return nil }
                 return .leaf(Frame(start), attributes)
             case .pages(let base, let attributes):
-                guard level == .three else { return nil }
-                return .leaf(base.advanced(by: start &- first), attributes)
+                let output = base.advanced(by: start &- first)
+                guard level >= .two, output.number & (level.entryPages &- 1) == 0 else { return nil }
+                return .leaf(output, attributes)
             }
         }
 

@@ -26,7 +26,8 @@ public enum Mapping<Attributes: LeafAttributes>: Sendable {
     case nothing
     /// Each page to the frame of the same number, with blocks up to the given level.
     case identity(Attributes, largest: Level)
-    /// Consecutive frames from the given one on, in single pages.
+    /// Consecutive frames from the given one on, in pages, and in 2 MiB blocks where both sides are
+    /// aligned.
     case pages(from: Frame<HostPhysical>, Attributes)
 }
 

@@ -2,7 +2,7 @@
 //
 // Giving the host an exception of its own instead of what it asked for.
 
-public import Arm
+import Arm
 public import Machine
 
 /// Why the host gets an exception at EL1.

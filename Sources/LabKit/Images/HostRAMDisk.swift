@@ -41,6 +41,7 @@ struct HostRAMDisk: Sendable {
             order += "\(name)\n"
         }
         archive.addFile("modules/order", Data(order.utf8))
+        archive.addFile("modules/martlet.ko", try images.hostModule.readBytes())
         archive.addFile("modules/probe.ko", try images.probeModule.readBytes())
         try images.hostRAMDisk.write(archive.finished())
     }

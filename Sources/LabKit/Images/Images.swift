@@ -53,7 +53,7 @@ public struct Images: Sendable {
     }
 
     /// The steps, in an order in which each finds what it reads.
-    var steps: [BuildStep] { [exerciserStep, probeStep, hostRAMDiskStep] }
+    var steps: [BuildStep] { [exerciserStep, probeStep, hypervisorStep, hostModuleStep, hostRAMDiskStep] }
 
     private var exerciserStep: BuildStep {
         let source = workspace.systemTests.appending("host/exerciser.c")
@@ -83,7 +83,7 @@ public struct Images: Sendable {
     private var hostRAMDiskStep: BuildStep {
         let image = HostRAMDisk(images: self)
         let inputs = [
-            workspace.systemTests.appending("host"), exerciser, probeModule, workspace.lock,
+            workspace.systemTests.appending("host"), exerciser, probeModule, hostModule, workspace.lock,
             workspace.root.appending("Sources/LabKit/Images"),
         ]
         return BuildStep("host RAM disk", inputs: inputs, outputs: [hostRAMDisk]) { try await image.write() }

@@ -99,6 +99,15 @@ extension FilePath {
         }
     }
 
+    /// Gives what is at another path this one, in one step; nothing may be here.
+    public func rename(from source: FilePath) throws(LabError) {
+        do {
+            try FileManager.default.moveItem(atPath: source.string, toPath: string)
+        } catch {
+            throw .file(self, why: "\(source.string) cannot be moved here (\(error.localizedDescription))")
+        }
+    }
+
     /// Every regular file below this folder, in a stable order; links are not followed.
     ///
     /// - Parameter skipping: names of folders that are not entered.

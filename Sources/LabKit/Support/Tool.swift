@@ -146,10 +146,12 @@ public struct Tool: Sendable {
         }
     }
 
-    /// The last lines of a program's output: enough to see the reason, not the whole log.
+    /// The part of a program's output that is likely to give the reason: a compiler's first errors,
+    /// else the last lines.
     private func tail(of text: String) -> String {
-        text.split(separator: "\n", omittingEmptySubsequences: true).suffix(15).map { "    \($0)" }
-            .joined(separator: "\n")
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: true)
+        let errors = lines.filter { $0.contains("error:") }.prefix(8)
+        return (errors.isEmpty ? lines.suffix(15) : errors).map { "    \($0)" }.joined(separator: "\n")
     }
 }
 

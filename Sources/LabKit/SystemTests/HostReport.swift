@@ -92,8 +92,9 @@ public struct HostReport: Equatable, Sendable {
 public enum KernelLog {
     /// Parts of such messages; each was seen on the bare machine, without Martlet.
     static let harmless: [String] = [
-        // The parameter that keeps the kernel out of EL2, on a CPU that could not go there anyway.
+        // The parameter that keeps the kernel out of EL2, effective or not.
         "CPU features: SYS_ID_AA64MMFR1_EL1[11:8]: already set to 0",
+        "CPU features: SYS_ID_AA64MMFR1_EL1[11:8]: forced to 0",
         // QEMU's 64-bit PCI window.
         "Memory resource size exceeds max for 32 bits",
         // Emulation is slower than the kernel expects of a timer.

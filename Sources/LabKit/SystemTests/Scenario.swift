@@ -27,10 +27,20 @@ public struct HostScript: Hashable, Sendable {
     }
 }
 
+/// Who has EL2 in a scenario.
+public enum Subject: String, Sendable {
+    /// The kernel's own stub. Such a scenario is the control of one with Martlet.
+    case bareKernel = "off"
+    /// The module is loaded first of all.
+    case martlet = "on"
+}
+
 /// One boot of one machine.
 public struct Scenario: Sendable {
     /// The scenario's name.
     public let name: String
+    /// Who has EL2.
+    public let subject: Subject
     /// The machine.
     public let machine: MachineConfiguration
     /// The scripts, in order.
@@ -39,8 +49,11 @@ public struct Scenario: Sendable {
     public let extent: Extent
 
     /// Describes a scenario.
-    public init(_ name: String, machine: MachineConfiguration, scripts: [HostScript], extent: Extent) {
+    public init(
+        _ name: String, subject: Subject, machine: MachineConfiguration, scripts: [HostScript], extent: Extent
+    ) {
         self.name = name
+        self.subject = subject
         self.machine = machine
         self.scripts = scripts
         self.extent = extent
@@ -56,7 +69,7 @@ public struct Scenario: Sendable {
     public var parameters: [String] {
         [
             "lab.scenarios=\(scripts.map(\.name).joined(separator: ","))", "lab.cpus=\(machine.processors)",
-            "lab.firmware=\(machine.firmware.rawValue)",
+            "lab.martlet=\(subject.rawValue)", "lab.firmware=\(machine.firmware.rawValue)",
         ]
     }
 }

@@ -14,21 +14,18 @@ public struct SystemTests: Sendable {
         self.images = images
     }
 
-    /// Runs scenarios in order, printing each result.
-    public func run(_ scenarios: [Scenario]) async throws -> [CheckResult] {
-        var results: [CheckResult] = []
+    /// Runs scenarios in order.
+    ///
+    /// - Parameter report: takes the results of each as they come.
+    public func run(_ scenarios: [Scenario], report: ([CheckResult]) -> Void) async throws {
         for (index, scenario) in scenarios.enumerated() {
             Progress.say("[\(index + 1)/\(scenarios.count)] \(scenario.identifier)")
             let start = ContinuousClock.now
-            let news = try await run(scenario)
-            for result in news where result.verdict == .failed {
-                Progress.say("  FAILED \(result.name): \(result.detail)")
-            }
-            let passed = news.count { $0.verdict == .passed }
-            Progress.say("  \(passed) of \(news.count) checks passed in \(Progress.seconds(since: start)) s")
-            results += news
+            let results = try await run(scenario)
+            report(results)
+            let passed = results.count { $0.verdict == .passed }
+            Progress.say("  \(passed) of \(results.count) checks passed in \(Progress.seconds(since: start)) s")
         }
-        return results
     }
 
     /// Runs one scenario.

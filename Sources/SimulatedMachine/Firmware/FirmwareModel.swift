@@ -21,6 +21,11 @@ public final class PSCIFirmware: FirmwareModel {
     public struct Start: Equatable, Sendable {
         public let entry: UInt64
         public let context: UInt64
+
+        public init(entry: UInt64, context: UInt64) {
+            self.entry = entry
+            self.context = context
+        }
     }
 
     /// What became of the machine as a whole.

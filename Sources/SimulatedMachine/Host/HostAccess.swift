@@ -34,6 +34,13 @@ public struct HostAbort: Equatable, Sendable {
     public let hpfar: UInt64
     public let far: UInt64
 
+    /// An abort, or another trap, with what it leaves in ESR_EL2, HPFAR_EL2 and FAR_EL2.
+    public init(esr: UInt64, hpfar: UInt64, far: UInt64) {
+        self.esr = esr
+        self.hpfar = hpfar
+        self.far = far
+    }
+
     /// The fault status code.
     public var status: UInt64 { esr & 0x3F }
 }

@@ -111,9 +111,12 @@ extension SimulatedMachine {
         }
     }
 
-    private func markDirty(_ cpu: Int, _ slot: PhysicalMemory.Slot) {
+    private func markDirty(_ cpu: Int, _ slot: PhysicalMemory.Slot, isWholePage: Bool = false) {
         let bit: UInt64 = 1 << UInt64(cpu)
         let isFirst = memory.withState(slot) { state in
+            // A CPU that overwrites the whole page has got it from the others in an orderly way; of
+            // what they stored, nothing can be seen behind its own stores.
+            if isWholePage { state.unpublishedBy &= bit }
             state.isDirtyInCache = true
             state.isCleaning = false
             defer { state.unpublishedBy |= bit }
@@ -127,11 +130,13 @@ extension SimulatedMachine {
         let frame = memory.frames[slot.index]
         if memory.states[slot.index].isTable {
             report(.tableReused, cpu: cpu, "page \(hex(frame)) is zeroed while walkers may read it as a table")
+            for index in 0..<512 {
+                storeWord(cpu, slot, index, old: memory.word(slot, index), new: 0)
+            }
+        } else {
+            memory.zero(slot)
         }
-        for index in 0..<512 {
-            storeWord(cpu, slot, index, old: memory.word(slot, index), new: 0)
-        }
-        markDirty(cpu, slot)
+        markDirty(cpu, slot, isWholePage: true)
     }
 
     func cleanPage(_ cpu: Int, _ address: UInt64) {

@@ -5,8 +5,9 @@
 
 import Arm
 
-/// RAM as 4 KiB pages that come into being when they are first touched.
-struct PhysicalMemory {
+/// RAM as 4 KiB pages that come into being when they are first touched. A class, because a copy of
+/// it would never be meant.
+final class PhysicalMemory {
     /// What the machine remembers of a page besides its words.
     struct PageState {
         /// Live tables reach this page: its words are descriptors that a walker may read.
@@ -55,7 +56,7 @@ struct PhysicalMemory {
     }
 
     /// The slot of a page of RAM; nil if there is no RAM at `frame`.
-    mutating func slot(_ frame: UInt64) -> Slot? {
+    func slot(_ frame: UInt64) -> Slot? {
         if let slot = existingSlot(frame) { return slot }
         guard contains(frame) else { return nil }
         let superpage = Int(frame >> 9)
@@ -67,31 +68,36 @@ struct PhysicalMemory {
         chunks[Int(superpages[superpage]) + Int(frame & 511)] = Int32(index)
         states.append(PageState())
         frames.append(frame)
-        words.append(contentsOf: repeatElement(Self.junk(frame), count: 512))
+        words.append(contentsOf: Self.junkPage)
         return Slot(index: index)
     }
 
-    /// What an untouched page holds: the bits look like a valid descriptor of somewhere.
-    static func junk(_ frame: UInt64) -> UInt64 {
-        (frame &* 0x9E37_79B9_7F4A_7C15) | 0xDEAD_0000_0000_0403
+    /// What every word of an untouched page holds: it looks like a valid descriptor of somewhere.
+    private static let junk: UInt64 = 0xDEAD_9E37_79B9_7403
+    private static let junkPage = [UInt64](repeating: junk, count: 512)
+    private static let zeroPage = [UInt64](repeating: 0, count: 512)
+
+    /// Makes all words of a page zero.
+    func zero(_ slot: Slot) {
+        words.replaceSubrange(slot.index << 9..<(slot.index + 1) << 9, with: Self.zeroPage)
     }
 
     func word(_ slot: Slot, _ index: Int) -> UInt64 { words[slot.index << 9 | index] }
 
-    mutating func setWord(_ slot: Slot, _ index: Int, _ value: UInt64) {
+    func setWord(_ slot: Slot, _ index: Int, _ value: UInt64) {
         words[slot.index << 9 | index] = value
     }
 
     func state(_ slot: Slot) -> PageState { states[slot.index] }
 
-    mutating func withState<Result>(_ slot: Slot, _ body: (inout PageState) -> Result) -> Result {
+    func withState<Result>(_ slot: Slot, _ body: (inout PageState) -> Result) -> Result {
         body(&states[slot.index])
     }
 
     /// The word at a physical address that is a multiple of 8; junk or nothing is never created.
     func peek(_ address: UInt64) -> UInt64? {
         guard contains(address >> pageShift) else { return nil }
-        guard let slot = existingSlot(address >> pageShift) else { return Self.junk(address >> pageShift) }
+        guard let slot = existingSlot(address >> pageShift) else { return Self.junk }
         return word(slot, Int(address & 0xFFF) >> 3)
     }
 }

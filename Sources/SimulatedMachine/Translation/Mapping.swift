@@ -24,9 +24,15 @@ public struct MappedRun: Equatable, Sendable {
 
 /// How many leaves of each size a tree has.
 public struct LeafCount: Equatable, Sendable {
-    public internal(set) var pages = 0
-    public internal(set) var blocks2M = 0
-    public internal(set) var blocks1G = 0
+    public internal(set) var pages: Int
+    public internal(set) var blocks2M: Int
+    public internal(set) var blocks1G: Int
+
+    public init(pages: Int = 0, blocks2M: Int = 0, blocks1G: Int = 0) {
+        self.pages = pages
+        self.blocks2M = blocks2M
+        self.blocks1G = blocks1G
+    }
 }
 
 extension SimulatedMachine {

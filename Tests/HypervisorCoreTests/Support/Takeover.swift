@@ -30,6 +30,7 @@ struct Plan {
     static let textPages: UInt64 = 8
     static let readOnlyPages: UInt64 = 2
     static let bootPages: UInt64 = 3
+    static let perCPUPages = UInt64(MARTLET_PERCPU_SIZE / MARTLET_PAGE_SIZE)
 
     var superpages: [UInt64] { [imageBase] + moreSuperpages }
     var bootBlock: UInt64 { imageBase + Self.imagePages }
@@ -37,7 +38,7 @@ struct Plan {
     /// A root, a level-1 table and a level-2 table for each superpage at most.
     var temporaryPages: UInt64 { 1 + 2 * UInt64(superpages.count) }
     var perCPUBase: UInt64 { temporaryRoot + temporaryPages }
-    var poolStart: UInt64 { perCPUBase + UInt64(cpuCount) * UInt64(MARTLET_PERCPU_SIZE / MARTLET_PAGE_SIZE) }
+    var poolStart: UInt64 { perCPUBase + UInt64(cpuCount) * Self.perCPUPages }
     var poolEnd: UInt64 { imageBase + 512 }
 
     func affinity(_ cpu: Int) -> UInt64 { UInt64(cpu >> 4) << 8 | UInt64(cpu & 15) }

@@ -104,9 +104,11 @@ static void use_memory(uint64_t pages, uint64_t seed, unsigned rounds)
     }
 }
 
-static void memory(unsigned percent, unsigned processes, unsigned rounds)
+// The amount is in MiB, or in hundredths of the available memory.
+static void memory(const char *amount, unsigned processes, unsigned rounds)
 {
-    uint64_t pages = available() / 100 * percent / PAGE / processes;
+    uint64_t bytes = strchr(amount, '%') ? available() / 100 * atoi(amount) : (uint64_t)atoi(amount) << 20;
+    uint64_t pages = bytes / PAGE / processes;
     printf("%llu MiB in %u processes\n", (unsigned long long)(pages * processes >> 8), processes);
     fflush(stdout);
     for (unsigned i = 0; i < processes; i++) {
@@ -253,7 +255,7 @@ int main(int count, char **words)
 {
     const char *what = count > 1 ? words[1] : "";
     if (count == 5 && !strcmp(what, "memory"))
-        memory(atoi(words[2]), atoi(words[3]), atoi(words[4]));
+        memory(words[2], atoi(words[3]), atoi(words[4]));
     else if (count == 3 && !strcmp(what, "forks"))
         forks(atoi(words[2]));
     else if (count == 5 && !strcmp(what, "files"))
@@ -263,7 +265,7 @@ int main(int count, char **words)
     else if (count == 4 && !strcmp(what, "physical"))
         physical(strtoull(words[2], NULL, 0), !strcmp(words[3], "write"));
     else {
-        puts("usage: exerciser memory PERCENT PROCESSES ROUNDS | forks COUNT | files FOLDER MIB ROUNDS\n"
+        puts("usage: exerciser memory MIB|PERCENT% PROCESSES ROUNDS | forks COUNT | files FOLDER MIB ROUNDS\n"
              "                 | direct DEVICE MIB | physical ADDRESS read|write");
         return 64;
     }

@@ -6,16 +6,25 @@
 //
 //   read ADDRESS    0 if the word could be read, -EFAULT if the access was refused
 //   write ADDRESS   the same for writing (the word is inverted)
-//   stub NUMBER     0 if the stub answered 0, -EPERM for its error, -EIO for any other answer
+//   find ADDRESS    0 if the hypervisor owns a page at or after the address, -ENOENT if none
+//   stub NUMBER     0 if the stub answered 0, -EPERM if the call was refused (the stub's error,
+//                   or SMCCC's NOT_SUPPORTED), -EIO for any other answer
 //
-// `value` then reads as what was read, or what the stub answered.
+// `value` then reads as what was read, the page's address, or what the stub answered.
 
 #include <linux/debugfs.h>
 #include <linux/io.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/uaccess.h>
 
 #define STUB_ERROR 0xbadca11ul
+#define NOT_SUPPORTED (~0ul)
+// HostCall.pageReport and PageReport.hypervisor of the hypervisor's interface.
+#define PAGE_REPORT 0xc6004014ul
+#define PAGE_OF_HYPERVISOR 2ul
+// The smallest piece of memory that the hypervisor takes is larger.
+#define STEP 0x10000ul
 
 static struct dentry *folder;
 static u64 value;
@@ -41,22 +50,46 @@ static int probe_write(void *data, u64 address)
 	return error ? error : store(phys_to_virt(address), ~value);
 }
 
-// SET_VECTORS with a bad address would take the stub away from its owner, so only numbers that
-// the stub knows to be harmless, or does not know, are useful: 2 (RESET_VECTORS) is the first.
-static int probe_stub(void *data, u64 number)
+static u64 call_el2(u64 number, u64 *argument)
 {
 	register u64 x0 asm("x0") = number;
-	register u64 x1 asm("x1") = 0;
+	register u64 x1 asm("x1") = *argument;
 
 	asm volatile("hvc #0"
 		     : "+r"(x0), "+r"(x1)
 		     :
 		     : "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13",
 		       "x14", "x15", "x16", "x17", "memory");
-	value = x0;
-	if (x0 == 0)
+	*argument = x1;
+	return x0;
+}
+
+static int probe_find(void *data, u64 address)
+{
+	u64 end = virt_to_phys(high_memory - 1);
+
+	for (; address <= end; address += STEP) {
+		u64 word = address >> PAGE_SHIFT;
+
+		if (call_el2(PAGE_REPORT, &word) == 0 && word == PAGE_OF_HYPERVISOR) {
+			value = address;
+			return 0;
+		}
+		cond_resched();
+	}
+	return -ENOENT;
+}
+
+// Not for number 1, SOFT_RESTART, which leaves this code for good even where it is not allowed
+// to leave it for EL2. Without Martlet only number 2, which does nothing, may be tried.
+static int probe_stub(void *data, u64 number)
+{
+	u64 argument = 0;
+
+	value = call_el2(number, &argument);
+	if (value == 0)
 		return 0;
-	return x0 == STUB_ERROR ? -EPERM : -EIO;
+	return value == STUB_ERROR || value == NOT_SUPPORTED ? -EPERM : -EIO;
 }
 
 static int probe_value(void *data, u64 *result)
@@ -67,6 +100,7 @@ static int probe_value(void *data, u64 *result)
 
 DEFINE_DEBUGFS_ATTRIBUTE(read_ops, NULL, probe_read, "%llu\n");
 DEFINE_DEBUGFS_ATTRIBUTE(write_ops, NULL, probe_write, "%llu\n");
+DEFINE_DEBUGFS_ATTRIBUTE(find_ops, NULL, probe_find, "%llu\n");
 DEFINE_DEBUGFS_ATTRIBUTE(stub_ops, NULL, probe_stub, "%llu\n");
 DEFINE_DEBUGFS_ATTRIBUTE(value_ops, probe_value, NULL, "%#llx\n");
 
@@ -75,6 +109,7 @@ static int __init probe_start(void)
 	folder = debugfs_create_dir("probe", NULL);
 	debugfs_create_file_unsafe("read", 0200, folder, NULL, &read_ops);
 	debugfs_create_file_unsafe("write", 0200, folder, NULL, &write_ops);
+	debugfs_create_file_unsafe("find", 0200, folder, NULL, &find_ops);
 	debugfs_create_file_unsafe("stub", 0200, folder, NULL, &stub_ops);
 	debugfs_create_file_unsafe("value", 0400, folder, NULL, &value_ops);
 	return 0;

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: MIT OR GPL-2.0-only
+#
+# The commands of the project. Everything that decides something is in the `lab` tool.
+
+SWIFT ?= swift
+NEEDED := 6.3
+LAB := .build/debug/lab
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all images lint sizes run-host clean lab
+
+help:
+	@echo "Martlet: protected KVM for arm64"
+	@echo
+	@echo "  make demo      boot a stock kernel, take EL2 from it, show what it can no longer do"
+	@echo "  make test      form, unit tests, images, machine code, a short matrix of machines"
+	@echo "  make test-all  the same with every machine"
+	@echo "  make images    build everything that runs in the machines"
+	@echo "  make run-host  a shell in the stock kernel"
+	@echo "  make sizes     image sizes and lines of code"
+	@echo "  make lint      formatter and house rules"
+	@echo "  make setup     install what is missing on this machine"
+	@echo "  make clean     remove build products; downloaded packages stay"
+	@echo
+	@echo "Swift $(NEEDED) or newer has to be on PATH; the rest is installed on Debian 12 and 13."
+
+setup images lint sizes run-host demo: lab
+	@$(LAB) $@
+
+test: lab
+	@$(LAB) test
+
+test-all: lab
+	@$(LAB) test --all
+
+lab:
+	@version=$$($(SWIFT) --version 2>/dev/null | sed -n 's/.*Swift version \([0-9]*\.[0-9]*\).*/\1/p' | head -n 1); \
+	if [ -z "$$version" ]; then \
+		echo "Swift is not on PATH: install Swift $(NEEDED) or newer from swift.org, then run make again." >&2; exit 1; \
+	elif [ "$$(printf '%s\n' $(NEEDED) "$$version" | sort -V | head -n 1)" != $(NEEDED) ]; then \
+		echo "Swift $$version is too old: install Swift $(NEEDED) or newer from swift.org, then run make again." >&2; exit 1; \
+	fi
+	@$(SWIFT) build --product lab
+
+clean:
+	rm -rf .build .build-* .lab/images .lab/logs .lab/runs

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/*
+ * The seam between the kernel and Swift for /dev/kvm. Objects of the kernel are opaque to Swift,
+ * and Swift's state is opaque to the kernel. Functions that take a user address check it.
+ */
+#ifndef MARTLET_HOST_KVM_H
+#define MARTLET_HOST_KVM_H
+
+#include "martlet_boot.h"
+
+struct martlet_vm;
+struct martlet_vcpu;
+
+/* x0 to x11 of a call to EL2, in and out. */
+struct martlet_registers {
+    martlet_u64 x[12];
+};
+
+/* What /dev/kvm must know of the machine. */
+struct martlet_machine {
+    martlet_u64 physical_bits;
+    martlet_u64 user_limit;       /* first address after those of a process */
+    martlet_u64 timer_frequency;  /* Hz */
+    martlet_u32 online_cpus;
+    martlet_u32 timer_interrupt;  /* INTID of the virtual timer */
+    martlet_u32 needs_clean;      /* a guest may bypass the data cache (no FEAT_S2FWB) */
+    martlet_u32 needs_fetch_sync; /* the instruction cache does not follow writes (CTR_EL0.DIC = 0) */
+};
+
+/* A page of the calling process, with a reference of ours. */
+struct martlet_user_page {
+    martlet_u64 frame;
+    martlet_u32 is_writable;
+    martlet_u32 reserved;
+};
+
+/* Which fields of `struct kvm_run` an exit fills in. */
+struct martlet_mmio {
+    martlet_u64 address;
+    martlet_u64 data;
+    martlet_u32 length;
+    martlet_u32 is_write;
+};
+
+/* -- The kernel, for Swift (Sources/HostModule/kernel) -- */
+
+/* Asks for the timer's and the GIC's interrupts and registers /dev/kvm. 0, or a negative error
+ * number after which nothing is registered. */
+int martlet_kernel_kvm_attach(void);
+void martlet_kernel_machine(struct martlet_machine *machine);
+
+/* 0, or -EFAULT. */
+int martlet_kernel_copy_in(void *destination, martlet_u64 user, martlet_u64 size);
+int martlet_kernel_copy_out(martlet_u64 user, const void *source, martlet_u64 size);
+
+/* A call to EL2 with x0 to x11. */
+void martlet_kernel_call(struct martlet_registers *registers);
+/* The same with physical interrupts masked but reaching EL2, which runs a guest. */
+void martlet_kernel_run(struct martlet_registers *registers);
+
+/* A VM with zeroed Swift state, held by one reference; NULL without memory. */
+struct martlet_vm *martlet_kernel_vm_make(martlet_u64 state_size);
+/* Has changes of the process's memory told from now on. 0 or a negative error number. */
+int martlet_kernel_vm_watch(struct martlet_vm *vm);
+/* A descriptor that takes over the caller's reference, or a negative error number. */
+int martlet_kernel_vm_open(struct martlet_vm *vm);
+/* Drops a reference; the last one destroys. */
+void martlet_kernel_vm_put(struct martlet_vm *vm);
+void *martlet_kernel_vm_state(struct martlet_vm *vm);
+/* Nonzero: the calling process made this VM. */
+martlet_u32 martlet_kernel_vm_is_mine(struct martlet_vm *vm);
+/* The VM's configuration. Nonzero: interrupted by a fatal signal, not locked. */
+int martlet_kernel_vm_lock(struct martlet_vm *vm);
+void martlet_kernel_vm_unlock(struct martlet_vm *vm);
+/* The VM's memory slots and what they map. */
+void martlet_kernel_memory_lock(struct martlet_vm *vm);
+void martlet_kernel_memory_unlock(struct martlet_vm *vm);
+/* The VM's interrupts. */
+martlet_u64 martlet_kernel_interrupt_lock(struct martlet_vm *vm);
+void martlet_kernel_interrupt_unlock(struct martlet_vm *vm, martlet_u64 flags);
+/* A descriptor of the VM's GIC with a reference of its own, or a negative error number. */
+int martlet_kernel_gic_open(struct martlet_vm *vm);
+
+/* A vCPU with zeroed Swift state, in the VM's table; NULL without memory. It lives as long as the
+ * VM. */
+struct martlet_vcpu *martlet_kernel_vcpu_make(struct martlet_vm *vm, martlet_u32 index, martlet_u64 state_size);
+/* A descriptor with a reference to the VM, or a negative error number. */
+int martlet_kernel_vcpu_open(struct martlet_vcpu *vcpu);
+/* Takes back a vCPU that nobody has seen. */
+void martlet_kernel_vcpu_drop(struct martlet_vcpu *vcpu);
+void *martlet_kernel_vcpu_state(struct martlet_vcpu *vcpu);
+struct martlet_vm *martlet_kernel_vcpu_vm(struct martlet_vcpu *vcpu);
+martlet_u32 martlet_kernel_vcpu_index(struct martlet_vcpu *vcpu);
+/* The VM's vCPU of this index, or NULL. */
+struct martlet_vcpu *martlet_kernel_vcpu(struct martlet_vm *vm, martlet_u32 index);
+/* Wakes the vCPUs of the bitmap, and has those that run leave the guest. */
+void martlet_kernel_kick(struct martlet_vm *vm, martlet_u64 vcpus);
+
+/* Between these, the calling thread is the one that runs the vCPU. */
+void martlet_kernel_run_begin(struct martlet_vcpu *vcpu);
+void martlet_kernel_run_end(struct martlet_vcpu *vcpu);
+/* Between these, the thread stays on its CPU. */
+void martlet_kernel_stay(void);
+void martlet_kernel_leave(void);
+/* Masks interrupts and says that the vCPU is about to run, from when on a kick interrupts it.
+ * Zero: the thread is wanted elsewhere, and interrupts are on. */
+martlet_u32 martlet_kernel_guest_enter(struct martlet_vcpu *vcpu);
+/* The end of that: interrupts are taken. */
+void martlet_kernel_guest_exit(struct martlet_vcpu *vcpu);
+/* Lets other threads run if they should. Nonzero: the thread must go back to its process. */
+martlet_u32 martlet_kernel_must_return(void);
+/* Sleeps until martlet_kvm_is_runnable, a kick that makes it so, or `nanoseconds` have passed
+ * (negative: no limit). Nonzero: a signal. */
+int martlet_kernel_sleep(struct martlet_vcpu *vcpu, long long nanoseconds);
+/* Sets or clears the active state of the virtual timer's interrupt on this CPU. */
+void martlet_kernel_timer_active(martlet_u32 is_active);
+martlet_u64 martlet_kernel_counter(void);
+
+/* The vCPU's `struct kvm_run`. */
+martlet_u32 martlet_kernel_immediate_exit(struct martlet_vcpu *vcpu);
+void martlet_kernel_exit_plain(struct martlet_vcpu *vcpu, martlet_u32 reason);
+void martlet_kernel_exit_mmio(struct martlet_vcpu *vcpu, const struct martlet_mmio *mmio);
+martlet_u64 martlet_kernel_mmio_data(struct martlet_vcpu *vcpu);
+void martlet_kernel_exit_system_event(struct martlet_vcpu *vcpu, martlet_u32 type);
+void martlet_kernel_exit_entry_failed(struct martlet_vcpu *vcpu, martlet_u64 reason);
+void martlet_kernel_exit_internal(struct martlet_vcpu *vcpu, martlet_u64 first, martlet_u64 second, martlet_u64 third);
+
+/* 1 << order contiguous zeroed pages, charged to the calling process and marked offline: the
+ * first frame, or 0. `may_sleep` is zero in a notifier that must not. */
+martlet_u64 martlet_kernel_pages_allocate(martlet_u32 order, martlet_u32 may_sleep);
+/* Gives back pages that EL2 has returned. */
+void martlet_kernel_pages_free(martlet_u64 first, martlet_u64 pages);
+/* The page at a user address of the calling process, faulted in; writable if it can be had so
+ * without a fault or must. 0 or a negative error number. */
+int martlet_kernel_user_page_get(martlet_u64 address, martlet_u32 must_write, struct martlet_user_page *page);
+/* Drops our reference; a page that was mapped writable counts as written. */
+void martlet_kernel_user_page_put(const struct martlet_user_page *page, martlet_u32 is_dirty);
+/* Cleans and invalidates the page to the point of coherency. */
+void martlet_kernel_page_clean(martlet_u64 frame);
+/* Makes instruction fetches see the page's contents. */
+void martlet_kernel_page_sync_fetch(martlet_u64 frame);
+/* A chance for others in a long loop. */
+void martlet_kernel_pause(void);
+
+/* -- Swift, for the kernel (Sources/HostModule) -- */
+
+/* ioctls: what ioctl(2) returns. */
+long long martlet_kvm_system(martlet_u32 request, martlet_u64 argument);
+long long martlet_kvm_vm(struct martlet_vm *vm, martlet_u32 request, martlet_u64 argument);
+long long martlet_kvm_vcpu(struct martlet_vcpu *vcpu, martlet_u32 request, martlet_u64 argument);
+long long martlet_kvm_gic(struct martlet_vm *vm, martlet_u32 request, martlet_u64 argument);
+/* The process's memory of [start, end) changes between these two. */
+void martlet_kvm_invalidate_begin(struct martlet_vm *vm, martlet_u64 start, martlet_u64 end, martlet_u32 may_sleep);
+void martlet_kvm_invalidate_end(struct martlet_vm *vm, martlet_u64 start, martlet_u64 end);
+/* The process's memory is gone. */
+void martlet_kvm_release(struct martlet_vm *vm);
+/* Nothing refers to the VM any more: EL2 must give back all that it has of it. */
+void martlet_kvm_destroy(struct martlet_vm *vm);
+/* Nonzero: a sleeping vCPU has something to do. */
+martlet_u32 martlet_kvm_is_runnable(struct martlet_vcpu *vcpu);
+/* The virtual timer's interrupt has reached the host. */
+void martlet_kvm_timer_fired(void);
+
+/* -- Elements of C arrays, which Swift would import as tuples -- */
+
+static inline martlet_u64 martlet_register(const struct martlet_registers *registers, martlet_u32 index)
+{
+    return registers->x[index];
+}
+
+static inline void martlet_set_register(struct martlet_registers *registers, martlet_u32 index, martlet_u64 value)
+{
+    registers->x[index] = value;
+}
+
+#endif /* MARTLET_HOST_KVM_H */

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// Running guests at EL2.
+
+public import Arm
+import CEL2
+public import Machine
+
+extension EL2Processor: GuestProcessor {
+    public func enterGuest(_ vcpu: Address<HypervisorVirtual>) -> GuestExit {
+        switch martlet_enter_guest(vcpu.rawValue) {
+        case 0: .synchronous
+        case 1: .interrupt
+        default: .systemError
+        }
+    }
+
+    public func guestVectors(_ mitigation: BranchMitigation) -> UInt64 {
+        switch mitigation {
+        case .none: el2_address_of_guest_vectors()
+        case .clearBranchHistory: el2_address_of_guest_vectors_clear()
+        case .loop: el2_address_of_guest_vectors_loop()
+        case .firmware1: el2_address_of_guest_vectors_firmware1()
+        case .firmware3: el2_address_of_guest_vectors_firmware3()
+        }
+    }
+
+    public func hostVectors(_ mitigation: BranchMitigation) -> UInt64 {
+        switch mitigation {
+        case .none: el2_address_of_vectors()
+        case .clearBranchHistory: el2_address_of_vectors_clear()
+        case .loop: el2_address_of_vectors_loop()
+        case .firmware1: el2_address_of_vectors_firmware1()
+        case .firmware3: el2_address_of_vectors_firmware3()
+        }
+    }
+
+    public func translateWithStage1(_ address: UInt64) -> Address<GuestPhysical>? {
+        let before = read(.parEL1)
+        el2_at_s1e1r(address)
+        let result = read(.parEL1)
+        write(.parEL1, before)
+        guard result & 1 == 0 else { return nil }
+        return Address(result & 0x000F_FFFF_FFFF_F000 | address & (pageSize &- 1))
+    }
+
+    public func saveVectors(to area: Address<HypervisorVirtual>) { martlet_vectors_save(area.rawValue) }
+
+    public func restoreVectors(from area: Address<HypervisorVirtual>) { martlet_vectors_restore(area.rawValue) }
+
+    public func saveScalableVectors(to area: Address<HypervisorVirtual>) { martlet_scalable_save(area.rawValue) }
+
+    public func restoreScalableVectors(from area: Address<HypervisorVirtual>) {
+        martlet_scalable_restore(area.rawValue)
+    }
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// A guest's HVC and SMC: SMCCC and PSCI, answered here. The host hears of what it must act on.
+
+import Arm
+import HypervisorInterface
+import Machine
+
+extension Hypervisor {
+    /// SMCCC 1.1.
+    private var conventionVersion: UInt64 { 0x1_0001 }
+    /// PSCI 1.1.
+    private var powerVersion: UInt64 { 0x1_0001 }
+
+    /// Answers a call; nil if the guest goes on.
+    func guestCall(_ guest: RunningGuest, on processor: P) -> RunReport? {
+        let vcpu = guest.vcpu
+        let function = FunctionID(register: vcpu.general(0, on: processor))
+        let x1 = vcpu.general(1, on: processor)
+        var answer = SMCCCStatus.notSupported
+        var report: RunReport?
+        switch PSCIFunction(rawValue: function.rawValue) {
+        case .version: answer = powerVersion
+        case .features: answer = guestFeatures(FunctionID(register: x1))
+        case .migrateInfoType: answer = 2  // No trusted OS that could be migrated.
+        case .affinityInfo, .affinityInfo32:
+            answer = guestAffinityInfo(guest, x1, vcpu.general(2, on: processor), on: processor)
+        case .cpuOn, .cpuOn32:
+            (answer, report) = guestCPUOn(guest, x1, on: processor)
+        case .cpuOff:
+            memory.withLock(on: processor) { _ in
+                vcpu.store(.power, VCPUPage.Power.off.rawValue, on: processor)
+            }
+            report = RunReport(.cpuOff)
+        case .cpuSuspend, .cpuSuspend32:
+            // A standby state: the CPU keeps everything and waits (DEN0022, section 5.4).
+            answer = PSCIStatus.success.register
+            report = RunReport(.waitForInterrupt)
+        case .systemOff: report = RunReport(.systemOff)
+        case .systemReset, .systemReset2, .systemReset2x32: report = RunReport(.systemReset)
+        case .systemSuspend, .systemSuspend32, .setSuspendMode: break
+        case nil:
+            if function == .version { answer = conventionVersion }
+            if function == .archFeatures { answer = workaround(FunctionID(register: x1)) }
+            if function == .workaround1 || function == .workaround3 { answer = SMCCCStatus.success }
+        }
+        vcpu.setGeneral(0, answer, on: processor)
+        return report
+    }
+
+    private func guestFeatures(_ function: FunctionID) -> UInt64 {
+        switch PSCIFunction(rawValue: function.rawValue) {
+        case .systemSuspend, .systemSuspend32, .setSuspendMode: PSCIStatus.notSupported.register
+        case .some: PSCIStatus.success.register
+        case nil: function == .version ? PSCIStatus.success.register : PSCIStatus.notSupported.register
+        }
+    }
+
+    /// SMCCC_ARCH_FEATURES: the workaround calls that a guest needs, which EL2's own entry carries
+    /// out on every trap; 1 says that this CPU is not affected.
+    private func workaround(_ function: FunctionID) -> UInt64 {
+        switch function {
+        case .version, .archFeatures: 0
+        case .workaround1: firmware.hasWorkaround1 ? 0 : features.isFreeOfSpectreV2 ? 1 : SMCCCStatus.notSupported
+        case .workaround3: firmware.hasWorkaround3 ? 0 : SMCCCStatus.notSupported
+        default: SMCCCStatus.notSupported
+        }
+    }
+
+    /// The index of the vCPU with an affinity.
+    private func index(ofAffinity argument: UInt64) -> UInt64? {
+        guard Affinity(argument: argument) != nil, argument & ~0x30F == 0 else { return nil }
+        return argument & 0xF | (argument >> 8 & 3) << 4
+    }
+
+    private func guestAffinityInfo(
+        _ guest: RunningGuest, _ target: UInt64, _ level: UInt64, on processor: P
+    ) -> UInt64 {
+        guard level == 0, let index = index(ofAffinity: target) else {
+            return PSCIStatus.invalidParameters.register
+        }
+        return memory.withLock(on: processor) { _ in
+            guard let vcpu = guest.vm.vcpu(index, on: processor) else {
+                return PSCIStatus.invalidParameters.register
+            }
+            return switch vcpu.power(on: processor) {
+            case .off: AffinityInfo.off.rawValue
+            case .on: AffinityInfo.on.rawValue
+            case .starting: AffinityInfo.onPending.rawValue
+            }
+        }
+    }
+
+    /// CPU_ON: EL2 decides and remembers where the vCPU starts; the host learns that it may run it.
+    private func guestCPUOn(
+        _ guest: RunningGuest, _ target: UInt64, on processor: P
+    ) -> (answer: UInt64, report: RunReport?) {
+        let vcpu = guest.vcpu
+        guard let index = index(ofAffinity: target) else { return (PSCIStatus.invalidParameters.register, nil) }
+        let entry = vcpu.general(2, on: processor)
+        let context = vcpu.general(3, on: processor)
+        let status: PSCIStatus = memory.withLock(on: processor) { _ in
+            guard let other = guest.vm.vcpu(index, on: processor) else { return .invalidParameters }
+            switch other.power(on: processor) {
+            case .on: return .alreadyOn
+            case .starting: return .onPending
+            case .off: break
+            }
+            other.store(.startEntry, entry, on: processor)
+            other.store(.startContext, context, on: processor)
+            other.store(.power, VCPUPage.Power.starting.rawValue, on: processor)
+            return .success
+        }
+        return (status.register, status == .success ? RunReport(.cpuOn, index) : nil)
+    }
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// Registers of a normal VM's vCPU, for its host.
+
+import Arm
+import HypervisorInterface
+import Machine
+
+extension MemoryState {
+    /// A vCPU that no CPU is running.
+    private func idle(
+        _ handle: VMHandle, _ index: UInt64, on processor: some Processor
+    ) throws(CallStatus) -> (vm: VMPage, vcpu: VCPUPage) {
+        let vm = try activeVM(handle, on: processor)
+        guard let vcpu = vm.vcpu(index, on: processor) else { throw .notFound }
+        guard vcpu.load(.runner, on: processor) == 0 else { throw .busy }
+        return (vm, vcpu)
+    }
+
+    private func slot(_ index: UInt8) -> WorldSwitch.Slot? {
+        guard index <= WorldSwitch.Slot.csselr.rawValue else { return nil }
+        return WorldSwitch.Slot(rawValue: Int(index))
+    }
+
+    /// `HostCall.getRegister`.
+    func register(
+        _ handle: VMHandle, _ index: UInt64, number: UInt64, on processor: some Processor
+    ) throws(CallStatus) -> (low: UInt64, high: UInt64) {
+        let (vm, vcpu) = try idle(handle, index, on: processor)
+        guard let register = VCPURegister(number: number) else { throw .invalidParameter }
+        switch register {
+        case .general(let index): return (vcpu.general(UInt64(index), on: processor), 0)
+        case .stackPointerEL0:
+            return (vcpu.load(.context, at: UInt64(WorldSwitch.Slot.spEL0.rawValue), on: processor), 0)
+        case .programCounter: return (vcpu.programCounter(on: processor), 0)
+        case .processorState: return (vcpu.state(on: processor).bits, 0)
+        case .fpcr: return (processor.load64(vcpu.vectors), 0)
+        case .fpsr: return (processor.load64(vcpu.vectors.advanced(by: 8)), 0)
+        case .timerControl: return (vcpu.load(.timerControl, on: processor), 0)
+        case .timerCompare: return (vcpu.load(.timerCompare, on: processor), 0)
+        case .timerCount:
+            return (processor.read(.cntpctEL0) &- vm.load(.counterOffset, on: processor), 0)
+        case .system(let index):
+            if index == VCPURegister.System.mpidr.rawValue {
+                return (1 << 31 | vcpu.load(.affinity, on: processor), 0)
+            }
+            guard let slot = slot(index) else { throw .invalidParameter }
+            return (vcpu.load(.context, at: UInt64(slot.rawValue), on: processor), 0)
+        case .vector(let index):
+            let at = vcpu.vectors.advanced(by: 64 &+ 16 &* UInt64(index))
+            return (processor.load64(at), processor.load64(at.advanced(by: 8)))
+        }
+    }
+
+    /// `HostCall.setRegister`.
+    func setRegister(
+        _ handle: VMHandle, _ index: UInt64, number: UInt64, low: UInt64, high: UInt64, on processor: some Processor
+    ) throws(CallStatus) {
+        let (vm, vcpu) = try idle(handle, index, on: processor)
+        guard let register = VCPURegister(number: number) else { throw .invalidParameter }
+        switch register {
+        case .general(let index): vcpu.setGeneral(UInt64(index), low, on: processor)
+        case .stackPointerEL0:
+            vcpu.store(.context, at: UInt64(WorldSwitch.Slot.spEL0.rawValue), low, on: processor)
+        case .programCounter: vcpu.setProgramCounter(low, on: processor)
+        case .processorState:
+            // EL1 or EL0 in AArch64 and nothing else: EL2 returns to this state.
+            let state = ProcessorState(bits: low & 0xF3E0_13DF)
+            guard low & 0x1F == state.bits & 0x1F else { throw .denied }
+            switch state.mode {
+            case .el0, .el1t, .el1h: vcpu.setState(state, on: processor)
+            case .aarch32, .forbidden: throw .denied
+            }
+        case .fpcr: processor.store64(vcpu.vectors, low)
+        case .fpsr: processor.store64(vcpu.vectors.advanced(by: 8), low)
+        case .timerControl: vcpu.store(.timerControl, low & 3, on: processor)
+        case .timerCompare: vcpu.store(.timerCompare, low, on: processor)
+        case .timerCount: vm.store(.counterOffset, processor.read(.cntpctEL0) &- low, on: processor)
+        case .system(let index):
+            guard index != VCPURegister.System.mpidr.rawValue, let slot = slot(index) else { throw .denied }
+            vcpu.store(.context, at: UInt64(slot.rawValue), low, on: processor)
+        case .vector(let index):
+            let at = vcpu.vectors.advanced(by: 64 &+ 16 &* UInt64(index))
+            processor.store64(at, low)
+            processor.store64(at.advanced(by: 8), high)
+        }
+    }
+}

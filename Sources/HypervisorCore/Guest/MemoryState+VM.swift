@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// Making VMs and vCPUs, and ending them.
+
+import Arm
+import HypervisorInterface
+import Machine
+
+/// What a step of ending a VM did.
+struct DestroyStep {
+    var progress: DestroyProgress
+    /// A run of pages that the host owns again.
+    var returned: FrameRange<HostPhysical>?
+}
+
+extension MemoryState {
+    /// A block of host pages, a power of two of them and aligned to its size.
+    private func block(alleged first: UInt64, pages: UInt64) throws(CallStatus) -> FrameRange<HostPhysical> {
+        guard let range = FrameRange<HostPhysical>(alleged: first, count: pages), pages <= Self.donationLimit,
+            pages & (pages &- 1) == 0, first & (pages &- 1) == 0
+        else { throw .invalidParameter }
+        return range
+    }
+
+    /// `HostCall.createVM`.
+    mutating func createVM(
+        kind: VMKind, inputBits: UInt64, first: UInt64, pages: UInt64, counterOffset: UInt64,
+        on processor: some Processor
+    ) throws(CallStatus) -> VMHandle {
+        guard inputBits >= 32, inputBits <= hostTable.geometry.inputBits,
+            let geometry = TranslationGeometry.stage2(physicalAddressBits: inputBits)
+        else { throw .invalidParameter }
+        let block = try block(alleged: first, pages: pages)
+        guard pages > geometry.rootPages else { throw .invalidParameter }
+        guard let handle = machines.free() else { throw .busy }
+        try takeFromHost(block, on: processor)
+
+        var frame = block.first
+        while frame < block.end {
+            processor.zeroPage(HypervisorAddressSpace.identity(frame))
+            frame = frame.advanced(by: 1)
+        }
+        let vm = VMPage(block.first.advanced(by: geometry.rootPages))
+        vm.store(.root, block.first.number, on: processor)
+        vm.store(.inputBits, inputBits, on: processor)
+        vm.store(.counterOffset, counterOffset, on: processor)
+        frame = vm.frame.advanced(by: 1)
+        while frame < block.end {
+            VMPool(vm: vm).push(frame, on: processor)
+            frame = frame.advanced(by: 1)
+        }
+        machines.fill(handle, vm.frame)
+        return handle
+    }
+
+    /// The VM of a handle, as long as it is not being ended.
+    func activeVM(_ handle: VMHandle, on processor: some Processor) throws(CallStatus) -> VMPage {
+        guard let vm = machines[handle] else { throw .notFound }
+        guard vm.phase(on: processor) == .active else { throw .denied }
+        return vm
+    }
+
+    /// `HostCall.donateToVM`.
+    mutating func donate(
+        _ range: FrameRange<HostPhysical>, to handle: VMHandle, on processor: some Processor
+    ) throws(CallStatus) {
+        let vm = try activeVM(handle, on: processor)
+        try takeFromHost(range, on: processor)
+        var frame = range.first
+        while frame < range.end {
+            VMPool(vm: vm).push(frame, on: processor)
+            frame = frame.advanced(by: 1)
+        }
+    }
+
+    /// `HostCall.createVCPU`.
+    mutating func createVCPU(
+        _ handle: VMHandle, index: UInt64, first: UInt64, start: VCPUStart, on processor: some Processor
+    ) throws(CallStatus) {
+        let vm = try activeVM(handle, on: processor)
+        guard index < HostCall.maximumVCPUs else { throw .invalidParameter }
+        guard vm.vcpu(index, on: processor) == nil else { throw .denied }
+        let block = try block(alleged: first, pages: HostCall.pagesPerVCPU)
+        try takeFromHost(block, on: processor)
+        var frame = block.first
+        while frame < block.end {
+            processor.zeroPage(HypervisorAddressSpace.identity(frame))
+            frame = frame.advanced(by: 1)
+        }
+        let vcpu = VCPUPage(block.first)
+        vcpu.reset(entry: 0, context: 0, on: processor)
+        vcpu.store(.affinity, Self.affinity(of: index), on: processor)
+        vcpu.store(.power, start == .on ? VCPUPage.Power.on.rawValue : VCPUPage.Power.off.rawValue, on: processor)
+        vm.store(.vcpus, at: index, block.first.number &+ 1, on: processor)
+    }
+
+    /// The affinity of a vCPU as Linux's KVM numbers it: Aff0 counts to 16, for ICC_SGI1R_EL1.
+    static func affinity(of index: UInt64) -> UInt64 { index & 0xF | (index >> 4) << 8 }
+
+    /// `HostCall.destroyVM`: one bounded step.
+    mutating func destroyVM(_ handle: VMHandle, on processor: some GuestProcessor) throws(CallStatus) -> DestroyStep {
+        guard let vm = machines[handle], var table = vm.table(on: processor) else { throw .notFound }
+        switch vm.phase(on: processor) {
+        case .active:
+            guard vm.load(.running, on: processor) == 0 else { throw .busy }
+            vm.store(.phase, VMPage.Phase.unmapping.rawValue, on: processor)
+            return DestroyStep(progress: .more, returned: nil)
+        case .unmapping:
+            guard takeBackStep(vm, &table, handle, on: processor) else {
+                return DestroyStep(progress: .more, returned: nil)
+            }
+            collectPages(vm, table, on: processor)
+            vm.store(.phase, VMPage.Phase.returning.rawValue, on: processor)
+            return DestroyStep(progress: .more, returned: nil)
+        case .returning:
+            guard pool.canChangeOwnership else { throw .noMemory }
+            if let frame = VMPool(vm: vm).pop(on: processor) {
+                giveToHost(frame, on: processor)
+                return DestroyStep(progress: .more, returned: FrameRange(frame))
+            }
+            machines.empty(handle)
+            giveToHost(vm.frame, on: processor)
+            return DestroyStep(progress: .done, returned: FrameRange(vm.frame))
+        }
+    }
+
+    /// Takes at most 512 pages back from the guest; true when nothing is mapped any more.
+    private mutating func takeBackStep(
+        _ vm: VMPage, _ table: inout PageTable<Stage2Attributes>, _ handle: VMHandle,
+        on processor: some GuestProcessor
+    ) -> Bool {
+        var page = vm.load(.cursor, on: processor)
+        var budget: UInt64 = 512
+        let first = page
+        while page < table.geometry.frames, budget > 0 {
+            let found = table.lookup(page, on: processor)
+            let next = (page & ~(found.level.entryPages &- 1)) &+ found.level.entryPages
+            if case .leaf(let output, _) = found.descriptor {
+                returnLent(FrameRange(output, pages: found.level.entryPages), on: processor)
+                budget &-= budget < found.level.entryPages ? budget : found.level.entryPages
+            } else {
+                budget &-= 1
+            }
+            page = next
+        }
+        if page > first {
+            unmapAll(vm, &table, InputRange(first: first, end: page), handle, on: processor)
+        }
+        vm.store(.cursor, page, on: processor)
+        return page >= table.geometry.frames
+    }
+
+    /// The root and the vCPUs' pages join the VM's unused pages; all of them go back to the host.
+    private func collectPages(
+        _ vm: VMPage, _ table: PageTable<Stage2Attributes>, on processor: some Processor
+    ) {
+        for index in 0..<table.geometry.rootPages {
+            VMPool(vm: vm).push(table.root.advanced(by: index), on: processor)
+        }
+        for index in 0..<HostCall.maximumVCPUs {
+            let first = vm.load(.vcpus, at: index, on: processor)
+            guard first != 0 else { continue }
+            vm.store(.vcpus, at: index, 0, on: processor)
+            for page in 0..<HostCall.pagesPerVCPU {
+                VMPool(vm: vm).push(Frame(first &- 1 &+ page), on: processor)
+            }
+        }
+    }
+}

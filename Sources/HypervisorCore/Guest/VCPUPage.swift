@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// A vCPU's state: four pages of the hypervisor, by field. There is one copy of it, here; the host
+// gets what an exit needs, and for a normal VM what it asks for.
+
+import Arm
+import CBootProtocol
+import HypervisorInterface
+import Machine
+
+/// The pages of one vCPU.
+struct VCPUPage {
+    let base: Address<HypervisorVirtual>
+
+    init(_ frame: Frame<HostPhysical>) {
+        base = HypervisorAddressSpace.identity(frame.address)
+    }
+
+    /// Fields behind the general registers, PC and PSTATE, whose places assembly knows.
+    enum Field: UInt64 {
+        /// CPU that runs it, plus one; 0 if none does.
+        case runner = 0x110
+        /// A power code, and where a CPU_ON starts it.
+        case power = 0x118
+        case startEntry = 0x120
+        case startContext = 0x128
+        /// What the last exit left to be completed, and its parameters.
+        case pending = 0x130
+        case pendingDetail = 0x138
+        /// The affinity that it reads as MPIDR_EL1.
+        case affinity = 0x140
+        case timerControl = 0x148
+        case timerCompare = 0x150
+        case vmcr = 0x158
+        /// ICH_AP0R0…3, then ICH_AP1R0…3.
+        case activePriorities = 0x160
+        /// EL1's and EL0's system registers, in the order of `WorldSwitch`.
+        case context = 0x200
+    }
+
+    /// FPCR, FPSR and the vector registers.
+    var vectors: Address<HypervisorVirtual> { base.advanced(by: pageSize) }
+
+    func address(_ field: Field, _ index: UInt64 = 0) -> Address<HypervisorVirtual> {
+        base.advanced(by: field.rawValue &+ index &* 8)
+    }
+
+    func load(_ field: Field, at index: UInt64 = 0, on processor: some Processor) -> UInt64 {
+        processor.load64(address(field, index))
+    }
+
+    func store(_ field: Field, at index: UInt64 = 0, _ value: UInt64, on processor: some Processor) {
+        processor.store64(address(field, index), value)
+    }
+
+    /// `x0`…`x30`; register 31 reads as zero and ignores writes.
+    func general(_ index: UInt64, on processor: some Processor) -> UInt64 {
+        index < 31 ? processor.load64(base.advanced(by: index &* 8)) : 0
+    }
+
+    func setGeneral(_ index: UInt64, _ value: UInt64, on processor: some Processor) {
+        if index < 31 { processor.store64(base.advanced(by: index &* 8), value) }
+    }
+
+    func programCounter(on processor: some Processor) -> UInt64 {
+        processor.load64(base.advanced(by: UInt64(MARTLET_VCPU_PC)))
+    }
+
+    func setProgramCounter(_ value: UInt64, on processor: some Processor) {
+        processor.store64(base.advanced(by: UInt64(MARTLET_VCPU_PC)), value)
+    }
+
+    func state(on processor: some Processor) -> ProcessorState {
+        ProcessorState(bits: processor.load64(base.advanced(by: UInt64(MARTLET_VCPU_PSTATE))))
+    }
+
+    func setState(_ state: ProcessorState, on processor: some Processor) {
+        processor.store64(base.advanced(by: UInt64(MARTLET_VCPU_PSTATE)), state.bits)
+    }
+
+    /// Steps over the instruction that trapped.
+    func skipInstruction(on processor: some Processor) {
+        setProgramCounter(programCounter(on: processor) &+ 4, on: processor)
+    }
+
+    /// What a vCPU is doing, from the guest's PSCI's point of view.
+    enum Power: UInt64 {
+        case off = 0
+        case on = 1
+        /// Another vCPU has called CPU_ON; the next run starts it.
+        case starting = 2
+    }
+
+    func power(on processor: some Processor) -> Power {
+        Power(rawValue: load(.power, on: processor)) ?? .off
+    }
+
+    /// Gives the registers their values at the start of a vCPU (DDI 0487, D1.6; DEN0022, 6.4).
+    func reset(entry: UInt64, context: UInt64, on processor: some Processor) {
+        for index in 0..<UInt64(31) { setGeneral(index, 0, on: processor) }
+        for index in 0..<UInt64(WorldSwitch.count) { store(.context, at: index, 0, on: processor) }
+        for index in 0..<UInt64(8) { store(.activePriorities, at: index, 0, on: processor) }
+        store(.vmcr, 0, on: processor)
+        store(.timerControl, 0, on: processor)
+        store(.timerCompare, 0, on: processor)
+        store(.pending, 0, on: processor)
+        processor.zeroPage(vectors.frame)
+        setGeneral(0, context, on: processor)
+        setProgramCounter(entry, on: processor)
+        setState(.startOfEL1, on: processor)
+        // SCTLR_EL1: MMU and caches off, RES1 bits.
+        store(.context, at: UInt64(WorldSwitch.Slot.sctlr.rawValue), 0x30D0_0800, on: processor)
+    }
+}

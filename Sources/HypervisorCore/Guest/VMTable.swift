@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// The virtual machines: which exist, and what each owns. Part of the memory state, because its
+// changes are changes of who may use which page.
+
+import Arm
+import HypervisorInterface
+import Machine
+
+/// What a handle names: a slot and how often it has been used.
+struct VMHandle: Equatable, Sendable {
+    let slot: Int
+    let generation: UInt32
+
+    init(slot: Int, generation: UInt32) {
+        self.slot = slot
+        self.generation = generation
+    }
+
+    /// The handle of a number that the host alleges; nil if no handle ever looks like that.
+    init?(alleged number: UInt64) {
+        guard number >> 40 == 1, number & 0xFF < HostCall.maximumVMs else { return nil }
+        slot = Int(truncatingIfNeeded: number & 0xFF)
+        generation = UInt32(truncatingIfNeeded: number >> 8)
+    }
+
+    /// The number on the wire; never 0.
+    var number: UInt64 { 1 << 40 | UInt64(generation) << 8 | UInt64(truncatingIfNeeded: slot) }
+
+    /// The VMID of the slot; 0 is the host's. Slots are fewer than VMIDs of 8 bits, so none is
+    /// shared, and all of its TLB entries are gone before the slot is used again.
+    var vmid: UInt16 { UInt16(truncatingIfNeeded: slot) &+ 1 }
+}
+
+/// Which VM each slot holds.
+struct MachineSlots: Sendable {
+    /// Frame number of the VM's page plus one, 0 for none.
+    private var pages: InlineArray<64, UInt64> = InlineArray(repeating: 0)
+    private var generations: InlineArray<64, UInt32> = InlineArray(repeating: 0)
+
+    /// A free slot's next handle; nil if all slots hold VMs.
+    func free() -> VMHandle? {
+        for slot in 0..<64 where pages[slot] == 0 {
+            return VMHandle(slot: slot, generation: generations[slot])
+        }
+        return nil
+    }
+
+    /// The VM of a handle; nil if it has none.
+    subscript(handle: VMHandle) -> VMPage? {
+        guard handle.slot >= 0, handle.slot < 64, pages[handle.slot] != 0,
+            generations[handle.slot] == handle.generation
+        else { return nil }
+        return VMPage(Frame(pages[handle.slot] &- 1))
+    }
+
+    mutating func fill(_ handle: VMHandle, _ frame: Frame<HostPhysical>) {
+        pages[handle.slot] = frame.number &+ 1
+    }
+
+    /// Empties a slot; its handle means nothing from here on.
+    mutating func empty(_ handle: VMHandle) {
+        pages[handle.slot] = 0
+        generations[handle.slot] = generations[handle.slot] &+ 1
+    }
+}
+
+/// One VM's own page, by field.
+struct VMPage: Sendable {
+    let frame: Frame<HostPhysical>
+
+    init(_ frame: Frame<HostPhysical>) { self.frame = frame }
+
+    enum Field: UInt64 {
+        /// A `Phase`, and the guest frame from which on memory is still to be taken back.
+        case phase = 0x00
+        case cursor = 0x08
+        /// First frame of the stage-2 root, and bits of its input.
+        case root = 0x10
+        case inputBits = 0x18
+        /// Unused pages, linked through themselves: frame number plus one, and how many.
+        case freeHead = 0x20
+        case freeCount = 0x28
+        /// CNTVOFF_EL2.
+        case counterOffset = 0x30
+        /// vCPUs that a CPU is running.
+        case running = 0x38
+        /// First frame of each vCPU's block plus one, 0 for none: `HostCall.maximumVCPUs` words.
+        case vcpus = 0x100
+    }
+
+    /// What may still be done with the VM.
+    enum Phase: UInt64 {
+        case active = 0
+        /// Its memory is being taken back.
+        case unmapping = 1
+        /// Its own pages are being given back.
+        case returning = 2
+    }
+
+    func load(_ field: Field, at index: UInt64 = 0, on processor: some Processor) -> UInt64 {
+        processor.load64(
+            HypervisorAddressSpace.identity(frame.address).advanced(by: field.rawValue &+ index &* 8))
+    }
+
+    func store(_ field: Field, at index: UInt64 = 0, _ value: UInt64, on processor: some Processor) {
+        processor.store64(
+            HypervisorAddressSpace.identity(frame.address).advanced(by: field.rawValue &+ index &* 8), value)
+    }
+
+    func phase(on processor: some Processor) -> Phase {
+        Phase(rawValue: load(.phase, on: processor)) ?? .returning
+    }
+
+    /// The VM's stage-2.
+    func table(on processor: some Processor) -> PageTable<Stage2Attributes>? {
+        guard
+            let geometry = TranslationGeometry.stage2(
+                physicalAddressBits: load(.inputBits, on: processor))
+        else { return nil }
+        return PageTable(root: Frame(load(.root, on: processor)), geometry: geometry, regime: .stage2)
+    }
+
+    /// A vCPU; nil if there is none of that index.
+    func vcpu(_ index: UInt64, on processor: some Processor) -> VCPUPage? {
+        guard index < HostCall.maximumVCPUs else { return nil }
+        let first = load(.vcpus, at: index, on: processor)
+        return first == 0 ? nil : VCPUPage(Frame(first &- 1))
+    }
+}
+
+/// A VM's unused pages as the source of its tables.
+struct VMPool: FrameSource {
+    let vm: VMPage
+
+    func push(_ frame: Frame<HostPhysical>, on processor: some Processor) {
+        processor.store64(HypervisorAddressSpace.identity(frame.address), vm.load(.freeHead, on: processor))
+        vm.store(.freeHead, frame.number &+ 1, on: processor)
+        vm.store(.freeCount, vm.load(.freeCount, on: processor) &+ 1, on: processor)
+    }
+
+    /// A page with whatever it contains.
+    func pop(on processor: some Processor) -> Frame<HostPhysical>? {
+        let head = vm.load(.freeHead, on: processor)
+        guard head != 0 else { return nil }
+        let frame = Frame<HostPhysical>(head &- 1)
+        vm.store(.freeHead, processor.load64(HypervisorAddressSpace.identity(frame.address)), on: processor)
+        vm.store(.freeCount, vm.load(.freeCount, on: processor) &- 1, on: processor)
+        return frame
+    }
+
+    mutating func takeTable(on processor: some Processor) -> Frame<HostPhysical>? {
+        guard let frame = pop(on: processor) else { return nil }
+        processor.zeroPage(HypervisorAddressSpace.identity(frame))
+        return frame
+    }
+
+    mutating func returnTable(_ frame: Frame<HostPhysical>, on processor: some Processor) {
+        push(frame, on: processor)
+    }
+}

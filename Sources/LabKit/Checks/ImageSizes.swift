@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// The sizes of what is built.
+
+/// Figures of the built images.
+public enum ImageSizes {
+    /// One line a figure.
+    public static func lines(_ images: Images) async throws -> [String] {
+        let hypervisor = try await SectionSizes.of(images.hypervisorELF)
+        return [
+            "Hypervisor text          \(hypervisor.text) bytes (limit \(MachineCode.hypervisorTextLimit))",
+            "Hypervisor constants     \(hypervisor.constants) bytes",
+            "Hypervisor variables     \(hypervisor.data) bytes",
+            "Kernel module            \(images.hostModule.size) bytes",
+            "Host RAM disk            \(images.hostRAMDisk.size) bytes",
+        ]
+    }
+}
+
+extension MachineCode {
+    /// Checks everything that is built.
+    public static func check(_ images: Images) async throws -> [CheckResult] {
+        try await checkHypervisor(images.hypervisorELF) + checkModule(images.hostModule)
+    }
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// What must hold in the machine code, whatever the sources say.
+
+public import SystemPackage
+
+/// Checks of built images.
+public enum MachineCode {
+    /// The most text that the hypervisor may have, in bytes.
+    public static let hypervisorTextLimit = 96 << 10
+    /// The largest stack frame in the kernel module, in bytes.
+    public static let moduleFrameLimit = 1024
+
+    /// Names by which an image would reach a heap.
+    static let allocatorSymbols: Set<String> = [
+        "malloc", "calloc", "realloc", "free", "aligned_alloc", "posix_memalign", "swift_slowAlloc",
+        "swift_allocObject", "swift_allocEmptyBox",
+    ]
+
+    /// Checks the hypervisor's image: no heap, no FP/SIMD registers, nothing undefined, not too large.
+    public static func checkHypervisor(_ image: FilePath) async throws -> [CheckResult] {
+        let code = try await Disassembly.of(image)
+        let symbols = try await symbols(of: image)
+        let text = try await SectionSizes.of(image).text
+        return [
+            noVectorRegisters(code, group: "hypervisor"),
+            noAllocator(symbols, group: "hypervisor"),
+            CheckResult(
+                "hypervisor/nothing-undefined", symbols.undefined.isEmpty ? .passed : .failed,
+                symbols.undefined.sorted().joined(separator: " ")),
+            CheckResult(
+                "hypervisor/text-size", text > 0 && text <= hypervisorTextLimit ? .passed : .failed,
+                "\(text) of at most \(hypervisorTextLimit) bytes"),
+        ]
+    }
+
+    /// Checks the kernel module: small frames, no FP/SIMD registers, no allocator but its own.
+    public static func checkModule(_ module: FilePath) async throws -> [CheckResult] {
+        let code = try await Disassembly.of(module)
+        return [
+            noVectorRegisters(code, group: "module"),
+            noAllocator(try await symbols(of: module), group: "module"),
+            smallFrames(code, limit: moduleFrameLimit, group: "module"),
+        ]
+    }
+
+    static func noVectorRegisters(_ code: Disassembly, group: String) -> CheckResult {
+        let users = code.functions.filter { !$0.vectorInstructions.isEmpty }
+        let detail = users.prefix(5).map { function in
+            let example = function.vectorInstructions[0]
+            return "\(function.name): \(example.mnemonic) \(example.operands)"
+        }
+        // An image without code would pass every check, and prove nothing.
+        let isGood = users.isEmpty && code.functions.contains { !$0.instructions.isEmpty }
+        return CheckResult("\(group)/no-vector-registers", isGood ? .passed : .failed, detail.joined(separator: "; "))
+    }
+
+    static func noAllocator(_ symbols: Symbols, group: String) -> CheckResult {
+        let found = allocatorSymbols.intersection(symbols.undefined.union(symbols.defined))
+        return CheckResult(
+            "\(group)/no-allocator", found.isEmpty ? .passed : .failed, found.sorted().joined(separator: " "))
+    }
+
+    static func smallFrames(_ code: Disassembly, limit: Int, group: String) -> CheckResult {
+        let large = code.functions.filter { $0.frameSize > limit }.sorted { $0.frameSize > $1.frameSize }
+        let largest = code.functions.map(\.frameSize).max() ?? 0
+        let detail =
+            large.isEmpty
+            ? "the largest has \(largest) bytes"
+            : large.prefix(5).map { "\($0.name): \($0.frameSize) bytes" }.joined(separator: "; ")
+        let isGood = large.isEmpty && !code.functions.isEmpty
+        return CheckResult("\(group)/frame-sizes", isGood ? .passed : .failed, detail)
+    }
+
+    /// The names in an image.
+    struct Symbols: Sendable {
+        var defined: Set<String> = []
+        var undefined: Set<String> = []
+
+        /// Reads llvm-nm's POSIX format: name, type, and for a defined one value and size.
+        init(text: String) {
+            for line in text.split(separator: "\n") {
+                let words = line.split(separator: " ").map(String.init)
+                guard words.count >= 2 else { continue }
+                switch words[1] {
+                case "U", "w", "v": undefined.insert(words[0])
+                default: defined.insert(words[0])
+                }
+            }
+        }
+    }
+
+    private static func symbols(of image: FilePath) async throws -> Symbols {
+        guard image.exists else { throw LabError.missingFile(image, madeBy: "lab images") }
+        let nm = try Tool.fromToolchain("llvm-nm")
+        return Symbols(text: try await Tool(nm, ["--format=posix", image.string]).capture())
+    }
+}

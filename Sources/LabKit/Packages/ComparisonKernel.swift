@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// The newest kernel that Debian has for arm64, on demand: its own KVM is what Martlet is
+// compared with.
+
+public import SystemPackage
+
+/// Fetches the kernel to compare with.
+public struct ComparisonKernel: Sendable {
+    /// The series that it is from.
+    public static let series = "7"
+    private let workspace: Workspace
+
+    /// Works in a project's cache.
+    public init(_ workspace: Workspace) {
+        self.workspace = workspace
+    }
+
+    /// The folder into which the kernel is unpacked.
+    private var folder: FilePath { workspace.packages.appending("linux-comparison") }
+
+    /// The unpacked kernel image, or nil if it was not fetched yet.
+    public var kernel: FilePath? {
+        let boot = folder.appending("boot")
+        return boot.entries.first { $0.hasPrefix("vmlinuz-") }.map { boot.appending($0) }
+    }
+
+    /// Downloads and unpacks it, unless that was done before.
+    ///
+    /// - Throws: ``LabError/packageUnavailable(_:)`` when the suite has none.
+    public func fetch() async throws -> FilePath {
+        if let kernel { return kernel }
+        let release = try DebianRelease.ofThisMachine()
+        let root = AptRoot(workspace: workspace, purpose: .newestKernel)
+        let sources = try AptSources.derive(from: AptSources.ofThisMachine(), release: release, for: .newestKernel)
+        try await Progress.step("fetching the newest kernel's package list") {
+            try await root.update(sources: sources, log: workspace.logs.appending("newest-kernel-update.log"))
+        }
+        let prefix = "linux-image-\(Self.series)."
+        let names = try await root.names(prefixes: [prefix]).filter {
+            $0.hasSuffix("-arm64") && !["-cloud-arm64", "-rt-arm64"].contains(where: $0.hasSuffix)
+        }
+        guard let newest = try await root.offers(names).max(by: { $0.version < $1.version }) else {
+            throw LabError.packageUnavailable("an arm64 kernel \(Self.series)")
+        }
+        let files = try await Progress.step("downloading \(newest.name)") {
+            try await root.download(
+                [newest], into: workspace.downloads, log: workspace.logs.appending("newest-kernel-download.log"))
+        }
+        // Unpacked aside and then renamed, so that an interrupted run is not taken for a whole one.
+        let partial = workspace.packages.appending("linux-comparison.partial")
+        try partial.remove()
+        try partial.makeFolder()
+        for file in files {
+            try await Tool("dpkg-deb", ["-x", file.string, partial.string]).run(
+                log: workspace.logs.appending("unpack-newest-kernel.log"))
+        }
+        try folder.rename(from: partial)
+        guard let kernel else { throw LabError.malformed(file: newest.name, why: "it contains no kernel image") }
+        return kernel
+    }
+}

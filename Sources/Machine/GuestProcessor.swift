@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// What a CPU at EL2 can do for a guest, beyond what it can do for the hypervisor itself.
+
+public import Arm
+
+/// Why a guest came back to EL2.
+public enum GuestExit: Equatable, Sendable {
+    /// A synchronous exception: ESR_EL2, FAR_EL2 and HPFAR_EL2 say which.
+    case synchronous
+    /// A physical interrupt, which is still pending for the host to take.
+    case interrupt
+    /// A physical SError.
+    case systemError
+}
+
+/// A CPU that can run guests.
+public protocol GuestProcessor: Processor {
+    /// Loads the guest's general registers, PC and PSTATE from the first words of its vCPU page
+    /// (`VCPUField`), runs it until an exception takes it back, and stores them again. Everything
+    /// else that the guest must or must not see has been put in place before.
+    func enterGuest(_ vcpu: Address<HypervisorVirtual>) -> GuestExit
+    /// What VBAR_EL2 holds while a guest runs: vectors that save it to its pages.
+    func guestVectors(_ mitigation: BranchMitigation) -> UInt64
+    /// What VBAR_EL2 holds while the host runs.
+    func hostVectors(_ mitigation: BranchMitigation) -> UInt64
+    /// Translates a virtual address with the guest's stage-1, as a read by EL1 (AT S1E1R), while the
+    /// guest's registers are loaded. Nil if that fails. PAR_EL1 is as before.
+    func translateWithStage1(_ address: UInt64) -> Address<GuestPhysical>?
+    /// Stores `v0`…`v31`, FPCR and FPSR. CPTR_EL2 traps none of them.
+    func saveVectors(to area: Address<HypervisorVirtual>)
+    /// Loads them.
+    func restoreVectors(from area: Address<HypervisorVirtual>)
+    /// Stores `z0`…`z31`, `p0`…`p15`, FFR, FPCR and FPSR with the largest vector length that
+    /// ZCR_EL2 allows. CPTR_EL2 traps none of them.
+    func saveScalableVectors(to area: Address<HypervisorVirtual>)
+    /// Loads them.
+    func restoreScalableVectors(from area: Address<HypervisorVirtual>)
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// A guest of the simulated machine: a script that stands for its instructions.
+
+public import Arm
+public import Machine
+
+/// What runs when EL2 enters a guest.
+public protocol SimulatedGuest: Sendable {
+    /// Runs on `cpu` until something takes it back to EL2. The general registers, PC and PSTATE are
+    /// words of the vCPU page; system registers are the CPU's. For a synchronous exception the
+    /// guest sets ESR_EL2 and its companions before it returns.
+    func run(on cpu: SimulatedCPU, vcpu: Address<HypervisorVirtual>) -> GuestExit
+}
+
+extension SimulatedCPU: GuestProcessor {
+    public func enterGuest(_ vcpu: Address<HypervisorVirtual>) -> GuestExit {
+        machine.step(index)
+        return machine.guest?.run(on: self, vcpu: vcpu) ?? .interrupt
+    }
+
+    public func guestVectors(_ mitigation: BranchMitigation) -> UInt64 { 0x1000 }
+
+    public func hostVectors(_ mitigation: BranchMitigation) -> UInt64 { 0x800 }
+
+    /// Scripts run with their stage-1 off.
+    public func translateWithStage1(_ address: UInt64) -> Address<GuestPhysical>? { Address(address) }
+
+    public func saveVectors(to area: Address<HypervisorVirtual>) { exchange(area, words: 66, .save) }
+
+    public func restoreVectors(from area: Address<HypervisorVirtual>) { exchange(area, words: 66, .restore) }
+
+    public func saveScalableVectors(to area: Address<HypervisorVirtual>) { exchange(area, words: 322, .save) }
+
+    public func restoreScalableVectors(from area: Address<HypervisorVirtual>) {
+        exchange(area, words: 322, .restore)
+    }
+
+    private enum Direction {
+        case save
+        case restore
+    }
+
+    /// The area: FPCR, FPSR, then from byte 64 on the registers.
+    private func exchange(_ area: Address<HypervisorVirtual>, words: Int, _ direction: Direction) {
+        for word in 0..<words {
+            let offset = word < 2 ? UInt64(word) * 8 : 64 + UInt64(word - 2) * 8
+            switch direction {
+            case .save: store64(area.advanced(by: offset), machine.vectors[index][word])
+            case .restore: machine.vectors[index][word] = load64(area.advanced(by: offset))
+            }
+        }
+    }
+}

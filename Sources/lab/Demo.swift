@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// `lab demo`: what Martlet does, shown on a stock kernel.
+
+import ArgumentParser
+import LabKit
+
+struct Demo: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Boot a stock kernel, take EL2 from it, and show what it can no longer do.")
+
+    func run() async throws {
+        let images = try await preparedImages()
+        try await Demonstration(images: images).run()
+    }
+}
