@@ -37,9 +37,9 @@ public func load() -> Int32 {
 
 /// Whether a device-tree node with this compatible string must be denied to the host.
 @c(martlet_is_denied_device)
-public func isDeniedDevice(compatible: UnsafePointer<UInt8>?, length: UInt64) -> UInt32 {
+public func isDeniedDevice(compatible: UnsafePointer<UInt8>, length: UInt64) -> UInt32 {
     // Safety: the binding gives a string of the device tree with its length.
-    let bytes = unsafe Span(_unsafeStart: compatible!, count: Int(clamping: length))
+    let bytes = unsafe Span(_unsafeStart: compatible, count: Int(clamping: length))
     return DeniedDevice.matches(compatible: bytes) ? 1 : 0
 }
 

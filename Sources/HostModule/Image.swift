@@ -5,11 +5,9 @@
 internal import CHostKernel
 internal import HostModuleCore
 
-/// The image, with its checked header and its measurement.
+/// The image, with its checked header.
 struct Image: ~Copyable {
     let header: ImageHeader
-    /// SHA-256 of the flat image, before relocation.
-    private(set) var digest = InlineArray<32, UInt8>(repeating: 0)
 
     /// Checks the image in the module.
     init() throws(Refusal) {
@@ -21,7 +19,7 @@ struct Image: ~Copyable {
         get {
             // Safety: constant data of the module, aligned by its assembly, which lives as long as the code.
             let span = unsafe Span(
-                _unsafeStart: martlet_kernel_image()!, count: Int(martlet_kernel_image_size() / 8))
+                _unsafeStart: martlet_kernel_image(), count: Int(martlet_kernel_image_size() / 8))
             return unsafe _overrideLifetime(span, copying: ())
         }
     }
@@ -29,17 +27,23 @@ struct Image: ~Copyable {
     /// Copies the image to the start of `superpages`, measures the copy and relocates it.
     ///
     /// The copy is measured and not the original: what is copied is what will run.
-    mutating func copy(to superpages: borrowing Superpages) throws(Refusal) {
+    ///
+    /// - Returns: SHA-256 of the flat image, before relocation.
+    @inline(never)
+    func copy(to superpages: borrowing Superpages) throws(Refusal) -> InlineArray<32, UInt8> {
         // Safety: the plan reserves `memorySize` bytes for the image at the start.
         let memory = unsafe superpages.pointer(at: 0).assumingMemoryBound(to: UInt64.self)
         var copy = unsafe MutableSpan(_unsafeStart: memory, count: Int(header.memorySize / 8))
         let words = Image.words
         for index in words.indices { copy[index] = words[index] }
-        var span = digest.mutableSpan
+        var digest = InlineArray<32, UInt8>(repeating: 0)
         // Safety: 32 bytes for the digest, `fileSize` bytes of copy.
-        unsafe span.withUnsafeMutableBufferPointer { digest in
-            unsafe martlet_kernel_sha256(memory, UInt32(header.fileSize), digest.baseAddress)
+        unsafe withUnsafeMutableBytes(of: &digest) { digest in
+            guard let start = digest.baseAddress else { return }
+            unsafe martlet_kernel_sha256(
+                memory, UInt32(header.fileSize), start.assumingMemoryBound(to: UInt8.self))
         }
         try header.relocate(&copy, base: superpages.base)
+        return digest
     }
 }

@@ -46,7 +46,7 @@ enum InstallationResult {
     func cpu(_ index: Int) -> CPUFacts {
         precondition(index < cpuCount)
         // Safety: below the recorded count, which is at most the array's.
-        let cpu = unsafe martlet_survey_cpu(pointer, UInt32(index))!.pointee
+        let cpu = unsafe martlet_survey_cpu(pointer, UInt32(index)).pointee
         return CPUFacts(
             id: cpu.id, affinity: cpu.affinity, exceptionLevel: cpu.exception_level,
             gicSystemRegisters: cpu.gic_system_registers)
@@ -66,7 +66,7 @@ enum InstallationResult {
         let error = unsafe martlet_kernel_probe(pointer, UInt64(HostCall.version.rawValue))
         guard error == 0 else { throw .stopFailed(-error) }
         for index in 0..<cpuCount {
-            let answer = unsafe martlet_survey_cpu(pointer, UInt32(index))!.pointee.answer
+            let answer = unsafe martlet_survey_cpu(pointer, UInt32(index)).pointee.answer
             try EL2Owner(answer: answer).check(cpu: cpu(index).id)
         }
     }
@@ -77,7 +77,7 @@ enum InstallationResult {
         let count = unsafe pointer.pointee.resource_count
         for index in 0..<count {
             // Safety: below the recorded count.
-            let resource = unsafe martlet_survey_resource(pointer, index)!.pointee
+            let resource = unsafe martlet_survey_resource(pointer, index).pointee
             let kind: RangeKind? =
                 if resource.is_denied_device != 0 {
                     .deny
@@ -104,14 +104,23 @@ enum InstallationResult {
 }
 
 /// Installs the hypervisor.
+///
+/// The steps are functions of their own that are not inlined, because the kernel's stack is small
+/// and each keeps what it holds until it returns.
 func install() throws(Refusal) -> InstallationResult {
     let survey = try Survey.take()
     try survey.check()
-    var image = try Image()
+    let image = try Image()
     guard var storage = Scratch<PhysicalRange>(count: Limits.ranges) else { throw .surveyFailed(12) }
     var ranges = RangeList(storage: storage.mutableSpan)
     try survey.gatherRanges(into: &ranges)
+    return try install(image, on: survey, ranges)
+}
 
+@inline(never)
+private func install(
+    _ image: borrowing Image, on survey: borrowing Survey, _ ranges: borrowing RangeList
+) throws(Refusal) -> InstallationResult {
     let demand = MemoryDemand(
         cpus: UInt64(survey.cpuCount), imageSize: image.header.memorySize, ledgerPages: ranges.ledgerPages,
         ranges: UInt64(ranges.count))
@@ -119,16 +128,23 @@ func install() throws(Refusal) -> InstallationResult {
     var superpages = try Superpages.obtain(plan)
     let layout = ContiguousLayout(
         demand: demand, plan: plan, tablePages: TemporaryTables.pages(for: superpages.physical))
-
     try buildTables(layout, in: superpages)
-    try image.copy(to: superpages)
-    try writeBootBlock(layout, survey: survey, ranges: ranges, image: image, in: superpages)
+    let digest = try image.copy(to: superpages)
+    try writeBootBlock(layout, survey: survey, ranges: ranges, digest: digest, in: superpages)
     superpages.clean()
     martlet_kernel_invalidate_instructions()
+    return try takeOver(
+        enter: superpages.base + image.header.enter, bootBlock: superpages.base + layout.bootBlock, survey,
+        &superpages, digest)
+}
 
-    let takeOver = try PreparedTakeOver(
-        enter: superpages.base + image.header.enter, bootBlock: superpages.base + layout.bootBlock,
-        cpus: UInt32(survey.cpuCount))
+/// Takes EL2 of every CPU. Afterwards the superpages are EL2's, unless nothing is left there.
+@inline(never)
+private func takeOver(
+    enter: UInt64, bootBlock: UInt64, _ survey: borrowing Survey, _ superpages: inout Superpages,
+    _ digest: InlineArray<32, UInt8>
+) throws(Refusal) -> InstallationResult {
+    let takeOver = try PreparedTakeOver(enter: enter, bootBlock: bootBlock, cpus: UInt32(survey.cpuCount))
     let start = martlet_kernel_nanoseconds()
     try survey.stopMachine(takeOver)
     let elapsed = martlet_kernel_nanoseconds() - start
@@ -145,11 +161,13 @@ func install() throws(Refusal) -> InstallationResult {
         martlet_kernel_attach()
         return .installed(
             InstallationReport(
-                interfaceVersion: EL2.call(.version).first, digest: image.digest, superpages: plan.superpages,
-                cpus: UInt64(survey.cpuCount), microseconds: elapsed / 1000))
+                interfaceVersion: EL2.call(.version).first, digest: digest,
+                superpages: UInt64(superpages.physical.count), cpus: UInt64(survey.cpuCount),
+                microseconds: elapsed / 1000))
     }
 }
 
+@inline(never)
 private func buildTables(_ layout: ContiguousLayout, in superpages: borrowing Superpages) throws(Refusal) {
     // Safety: the layout keeps the tables inside the contiguous part, zeroed and page-aligned.
     let memory = unsafe superpages.pointer(at: layout.tables).assumingMemoryBound(to: UInt64.self)
@@ -159,9 +177,10 @@ private func buildTables(_ layout: ContiguousLayout, in superpages: borrowing Su
     precondition(used == layout.tablePages)
 }
 
+@inline(never)
 private func writeBootBlock(
-    _ layout: ContiguousLayout, survey: borrowing Survey, ranges: borrowing RangeList, image: borrowing Image,
-    in superpages: borrowing Superpages
+    _ layout: ContiguousLayout, survey: borrowing Survey, ranges: borrowing RangeList,
+    digest: InlineArray<32, UInt8>, in superpages: borrowing Superpages
 ) throws(Refusal) {
     let base = superpages.base
     // Safety: the layout keeps the boot block inside the contiguous part, zeroed and
@@ -178,16 +197,16 @@ private func writeBootBlock(
     unsafe boot.pointee.superpage_count = UInt32(superpages.physical.count)
     unsafe boot.pointee.range_count = UInt32(ranges.count)
     for index in 0..<survey.cpuCount {
-        unsafe martlet_boot_mpidr(boot)![index] = survey.cpu(index).affinity
+        unsafe martlet_boot_mpidr(boot)[index] = survey.cpu(index).affinity
     }
     let physical = superpages.physical
-    for index in physical.indices { unsafe martlet_boot_superpage(boot)![index] = physical[index] }
+    for index in physical.indices { unsafe martlet_boot_superpage(boot)[index] = physical[index] }
     for index in 0..<ranges.count {
         let range = ranges[index]
-        unsafe martlet_boot_range(boot)![index] = martlet_range(
+        unsafe martlet_boot_range(boot)[index] = martlet_range(
             base: range.base, size: range.size, kind: range.kind.rawValue, reserved: 0)
     }
-    for index in 0..<32 { unsafe martlet_boot_digest(boot)![index] = image.digest[index] }
+    for index in digest.indices { unsafe martlet_boot_digest(boot)[index] = digest[index] }
     // The boot block is the only place where the seed ever stands.
     guard unsafe martlet_kernel_random(martlet_boot_seed(boot), 64) == 0 else { throw .noRandomness }
 }

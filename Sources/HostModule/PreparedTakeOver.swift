@@ -38,9 +38,9 @@ private struct TakeOverContext: ~Copyable {
 
 /// One CPU's part of the installation; the kernel calls it on all at once, with interrupts off.
 @c(martlet_take_over)
-public func takeOver(context: UnsafeMutableRawPointer?, index: UInt32, cpu: UInt32) {
+public func takeOver(context: UnsafeMutableRawPointer, index: UInt32, cpu: UInt32) {
     // Safety: the binding hands back what `PreparedTakeOver.context` gave it.
-    let context = unsafe context!.assumingMemoryBound(to: TakeOverContext.self)
+    let context = unsafe context.assumingMemoryBound(to: TakeOverContext.self)
     var stopped = unsafe StoppedCPU(
         enterAddress: context.pointee.enter, bootBlock: context.pointee.bootBlock, index: index)
     unsafe context.pointee.takeOver.run(on: &stopped, index: index, id: cpu, of: context.pointee.cpus)

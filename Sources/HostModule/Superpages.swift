@@ -7,9 +7,8 @@ internal import HostModuleCore
 
 /// Superpages of the kernel: returned, erased, at the end of this value's life, unless they
 /// have become EL2's.
-@safe struct Superpages: ~Copyable {
+struct Superpages: ~Copyable {
     private var addresses: Scratch<UInt64>
-    private var pointers: Scratch<UInt>
     private let plan: MemoryPlan
     private var count = 0
     private var owner = Owner.host
@@ -19,9 +18,8 @@ internal import HostModuleCore
         case hypervisor
     }
 
-    private init(addresses: consuming Scratch<UInt64>, pointers: consuming Scratch<UInt>, plan: MemoryPlan) {
+    private init(addresses: consuming Scratch<UInt64>, plan: MemoryPlan) {
         self.addresses = addresses
-        self.pointers = pointers
         self.plan = plan
     }
 
@@ -29,21 +27,17 @@ internal import HostModuleCore
     static func obtain(_ plan: MemoryPlan) throws(Refusal) -> Superpages {
         let refusal = Refusal.memoryUnobtainable(mebibytes: plan.superpages * (Limits.superpageSize >> 20))
         guard let addresses = Scratch<UInt64>(count: Limits.superpages) else { throw refusal }
-        guard let pointers = Scratch<UInt>(count: Limits.superpages) else { throw refusal }
-        var superpages = Superpages(addresses: addresses, pointers: pointers, plan: plan)
+        var superpages = Superpages(addresses: addresses, plan: plan)
         try superpages.add(superpages: plan.contiguousSuperpages, else: refusal)
         while superpages.count < Int(plan.superpages) { try superpages.add(superpages: 1, else: refusal) }
         return superpages
     }
 
     private mutating func add(superpages: UInt64, else refusal: Refusal) throws(Refusal) {
-        // Safety: the pointer is kept with its address and used within the block only.
-        let block = unsafe martlet_kernel_allocate(UInt32(superpages / 2))
-        guard unsafe block.physical != 0 else { throw refusal }
+        let base = martlet_kernel_allocate(UInt32(superpages / 2))
+        guard base != 0 else { throw refusal }
         for part in 0..<superpages {
-            let offset = part * Limits.superpageSize
-            addresses[count] = unsafe block.physical + offset
-            pointers[count] = unsafe UInt(bitPattern: block.pointer) + UInt(offset)
+            addresses[count] = base + part * Limits.superpageSize
             count += 1
         }
     }
@@ -60,15 +54,14 @@ internal import HostModuleCore
     /// Where the kernel maps the byte at `offset` of the contiguous part.
     @unsafe func pointer(at offset: UInt64) -> UnsafeMutableRawPointer {
         precondition(offset < plan.contiguousSuperpages * Limits.superpageSize)
-        return unsafe UnsafeMutableRawPointer(bitPattern: pointers[0] + UInt(offset))!
+        return unsafe martlet_kernel_pointer(base + offset)
     }
 
     /// Cleans everything to the point of coherency.
     func clean() {
         for index in 0..<count {
             // Safety: the kernel's mapping of a superpage that is ours.
-            unsafe martlet_kernel_clean(
-                UnsafeRawPointer(bitPattern: pointers[index]), Limits.superpageSize)
+            unsafe martlet_kernel_clean(martlet_kernel_pointer(addresses[index]), Limits.superpageSize)
         }
     }
 

@@ -8,17 +8,17 @@ internal import HypervisorInterface
 
 /// Text into the kernel's buffer; the length is returned.
 private func show(
-    _ buffer: UnsafeMutablePointer<UInt8>?, _ capacity: UInt64, _ body: (inout TextBuffer) -> Void
+    _ buffer: UnsafeMutablePointer<UInt8>, _ capacity: UInt64, _ body: (inout TextBuffer) -> Void
 ) -> UInt64 {
     // Safety: the binding gives a buffer of this capacity that outlives the call.
-    var text = unsafe TextBuffer(memory: buffer!, capacity: Int(clamping: capacity))
+    var text = unsafe TextBuffer(memory: buffer, capacity: Int(clamping: capacity))
     body(&text)
     return UInt64(text.count)
 }
 
 /// The interface's version and the hypervisor's phase.
 @c(martlet_show_version)
-public func showVersion(buffer: UnsafeMutablePointer<UInt8>?, capacity: UInt64) -> UInt64 {
+public func showVersion(buffer: UnsafeMutablePointer<UInt8>, capacity: UInt64) -> UInt64 {
     unsafe show(buffer, capacity) { text in
         let answer = EL2.request(.version)
         text.write("interface ")
@@ -33,7 +33,7 @@ public func showVersion(buffer: UnsafeMutablePointer<UInt8>?, capacity: UInt64) 
 
 /// All counters, a line each.
 @c(martlet_show_counters)
-public func showCounters(buffer: UnsafeMutablePointer<UInt8>?, capacity: UInt64) -> UInt64 {
+public func showCounters(buffer: UnsafeMutablePointer<UInt8>, capacity: UInt64) -> UInt64 {
     unsafe show(buffer, capacity) { text in
         let failure = CounterReport.write(to: &text) { EL2.request(.counter, $0.rawValue) }
         if let failure {
@@ -46,7 +46,7 @@ public func showCounters(buffer: UnsafeMutablePointer<UInt8>?, capacity: UInt64)
 
 /// The panic record; empty if there is none.
 @c(martlet_show_panic)
-public func showPanic(buffer: UnsafeMutablePointer<UInt8>?, capacity: UInt64) -> UInt64 {
+public func showPanic(buffer: UnsafeMutablePointer<UInt8>, capacity: UInt64) -> UInt64 {
     unsafe show(buffer, capacity) { text in
         _ = EL2.writePanic(to: &text) { $0.write("\n") }
     }

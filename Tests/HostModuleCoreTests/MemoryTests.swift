@@ -70,9 +70,10 @@ import Testing
         return nil
     }
 
-    @Test(arguments: [
-        [0x4000_0000], [0x4000_0000, 0x4020_0000, 0x1_4000_0000], [0x80_4000_0000, 0x4000_0000, 0xFFFF_FFE0_0000],
-    ] as [[UInt64]])
+    @Test(
+        arguments: [
+            [0x4000_0000], [0x4000_0000, 0x4020_0000, 0x1_4000_0000], [0x80_4000_0000, 0x4000_0000, 0xFFFF_FFE0_0000],
+        ] as [[UInt64]])
     func mapsTheSuperpagesAndNothingElse(superpages: [UInt64]) throws {
         let base: UInt64 = superpages[0] + 0x5000
         let pages = TemporaryTables.pages(for: superpages.span)

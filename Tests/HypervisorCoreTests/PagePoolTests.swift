@@ -134,15 +134,15 @@ struct PagePoolTests {
 struct LedgerTests {
     @Test("reads back what was recorded, and nothing else")
     func roundTrip() {
-        var states: [HypervisorCore.PageState] = [.host]
-        for origin in [HypervisorCore.PageState.Origin.superpage, .toppedUp] {
+        var states: [PageState] = [.exclusiveToHost, .host(lent: 1), .host(lent: PageState.maximumLent)]
+        for origin in [PageState.Origin.superpage, .toppedUp] {
             states += [.hypervisor(.occupied(origin)), .hypervisor(.freeTail(origin))]
             states += (0...UInt8(9)).map { .hypervisor(.free(origin, order: $0)) }
         }
-        for state in states { #expect(HypervisorCore.PageState(bits: state.bits) == state) }
+        for state in states { #expect(PageState(bits: state.bits) == state) }
         #expect(Set(states.map(\.bits)).count == states.count)
-        #expect(HypervisorCore.PageState(bits: 0) == nil)
-        #expect(HypervisorCore.PageState(bits: 0xF) == nil)
+        #expect(PageState(bits: 0) == nil)
+        #expect(PageState(bits: 0xF) == nil)
     }
 
     @Test("takes four bytes a page, in the upper half of EL2's addresses")

@@ -9,6 +9,14 @@
 
 #include "martlet_boot.h"
 
+/* Swift imports a pointer as optional unless the header says that it is never null. */
+#ifdef __clang__
+#pragma clang assume_nonnull begin
+#define MARTLET_NULLABLE _Nullable
+#else
+#define MARTLET_NULLABLE
+#endif
+
 #define MARTLET_MAX_RESOURCES 512
 #define MARTLET_LINE_SIZE 512
 
@@ -51,12 +59,6 @@ struct martlet_answer {
     martlet_u64 x[4];
 };
 
-/* The part of a superpage allocation that the kernel hands out in one piece. */
-struct martlet_block {
-    martlet_u64 physical; /* 0 = none */
-    void *pointer;        /* where the kernel maps it */
-};
-
 enum martlet_log_level {
     MARTLET_LOG_ERROR,
     MARTLET_LOG_NOTICE,
@@ -74,12 +76,15 @@ int martlet_kernel_probe(struct martlet_survey *survey, martlet_u64 call);
 /* The image that the module carries. */
 const martlet_u64 *martlet_kernel_image(void);
 martlet_u64 martlet_kernel_image_size(void);
-/* 2 MiB << order of zeroed memory, its pages marked offline for everyone else. */
-struct martlet_block martlet_kernel_allocate(martlet_u32 superpages_log2);
+/* 2 MiB << order of zeroed memory by its physical address, its pages marked offline for everyone
+ * else; 0 = none. */
+martlet_u64 martlet_kernel_allocate(martlet_u32 superpages_log2);
+/* Where the kernel maps a physical address of its RAM. */
+void *martlet_kernel_pointer(martlet_u64 physical);
 /* Erases such memory and gives it back. */
 void martlet_kernel_free(martlet_u64 physical, martlet_u32 superpages_log2);
 /* Bytes for the time of the installation. */
-void *martlet_kernel_scratch(martlet_u64 size);
+void *MARTLET_NULLABLE martlet_kernel_scratch(martlet_u64 size);
 void martlet_kernel_scratch_free(void *scratch);
 void martlet_kernel_sha256(const void *data, martlet_u32 size, martlet_u8 *digest);
 /* Waits until the kernel's generator is seeded; nonzero if interrupted. */
@@ -142,5 +147,9 @@ static inline martlet_u64 *martlet_boot_superpage(struct martlet_boot *boot) { r
 static inline struct martlet_range *martlet_boot_range(struct martlet_boot *boot) { return boot->range; }
 static inline martlet_u8 *martlet_boot_digest(struct martlet_boot *boot) { return boot->digest; }
 static inline martlet_u8 *martlet_boot_seed(struct martlet_boot *boot) { return boot->seed; }
+
+#ifdef __clang__
+#pragma clang assume_nonnull end
+#endif
 
 #endif /* MARTLET_HOST_KERNEL_H */

@@ -54,13 +54,16 @@ static void release(struct page *pages, unsigned int order)
 	}
 }
 
-struct martlet_block martlet_kernel_allocate(u32 superpages_log2)
+u64 martlet_kernel_allocate(u32 superpages_log2)
 {
 	struct page *pages = allocate(SUPERPAGE_ORDER + superpages_log2);
 
-	if (!pages)
-		return (struct martlet_block){ 0 };
-	return (struct martlet_block){ page_to_phys(pages), page_address(pages) };
+	return pages ? page_to_phys(pages) : 0;
+}
+
+void *martlet_kernel_pointer(u64 physical)
+{
+	return phys_to_virt(physical);
 }
 
 void martlet_kernel_free(u64 physical, u32 superpages_log2)

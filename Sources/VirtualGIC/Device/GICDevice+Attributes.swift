@@ -107,11 +107,11 @@ extension GICDevice {
         case .distributorAddress:
             return distributor ?? UInt64.max
         case .redistributorAddress:
-            return regionCount > 0 ? regions[0].base : UInt64.max
+            return regionCount > 0 ? region(0).base : UInt64.max
         case .redistributorRegion:
             let index = RegionDescriptor(bits: value).index
             guard index < regionCount else { throw .noSuchRegion }
-            return RegionDescriptor(index: index, regions[index]).bits
+            return RegionDescriptor(index: index, region(index)).bits
         case .interrupts:
             return UInt64(interrupts ?? UInt32(truncatingIfNeeded: GICShape.privateInterrupts))
         case .initialise, .unknownAddress:
@@ -128,7 +128,7 @@ extension GICDevice {
         if regionCount == 0 {
             guard index == 0 else { throw .invalid }
         } else if extent == .allVCPUs {
-            throw regions[regionCount &- 1].extent == .allVCPUs ? .alreadyConfigured : .invalid
+            throw self.region(regionCount &- 1).extent == .allVCPUs ? .alreadyConfigured : .invalid
         } else if index != regionCount {
             throw .invalid
         }
@@ -139,15 +139,13 @@ extension GICDevice {
         {
             throw .invalid
         }
-        for other in 0..<regionCount where regions[other].overlaps(base, size, vcpus) { throw .invalid }
-        guard regionCount < regions.count else { throw .noMemory }
+        for other in 0..<regionCount where self.region(other).overlaps(base, size, vcpus) { throw .invalid }
         if let error = rangeError(base, size) { throw error }
 
         let isNeeded = vcpus > 0 && redistributor(of: vcpus &- 1, vcpus) == nil
-        regions[regionCount] = region
-        regionCount &+= 1
+        guard append(region) else { throw .noMemory }
         if isNeeded, !basesAreValid(vcpus) {
-            regionCount &-= 1
+            removeLastRegion()
             throw .invalid
         }
     }

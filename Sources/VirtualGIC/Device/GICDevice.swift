@@ -17,6 +17,25 @@ struct RedistributorRegion {
     var base: UInt64
     var extent: Extent
 
+    init(base: UInt64, extent: Extent) {
+        self.base = base
+        self.extent = extent
+    }
+
+    // In the device a region is one word, so that copies of the table stay small: a base that has
+    // been checked is a multiple of 64 KiB, and below it there is room for a count of up to 4095.
+    init(packed: UInt64) {
+        base = packed & ~0xFFFF
+        extent = packed & 0xFFFF == 0 ? .allVCPUs : .count(packed & 0xFFFF)
+    }
+
+    var packed: UInt64 {
+        switch extent {
+        case .allVCPUs: base & ~0xFFFF
+        case .count(let count): base & ~0xFFFF | count & 0xFFFF
+        }
+    }
+
     /// Redistributors it has room for, with so many vCPUs in the VM.
     func capacity(_ vcpus: Int) -> UInt64 {
         switch extent {
@@ -61,8 +80,8 @@ public struct GICDevice: Sendable {
     /// INTIDs; nil until the VMM or CTRL_INIT has decided.
     var interrupts: UInt32?
     var distributor: UInt64?
-    var regions: InlineArray<16, RedistributorRegion>
-    var regionCount = 0
+    private var packedRegions = InlineArray<16, UInt64>(repeating: 0)
+    private(set) var regionCount = 0
     /// The end of guest physical addresses.
     let addressEnd: UInt64
 
@@ -74,8 +93,21 @@ public struct GICDevice: Sendable {
     /// - Parameter addressBits: Bits of the VM's guest physical addresses.
     public init(addressBits: UInt64) {
         addressEnd = 1 &<< (addressBits & 63)
-        regions = InlineArray(repeating: RedistributorRegion(base: 0, extent: .count(0)))
     }
+
+    /// A region; `index` is below `regionCount`.
+    func region(_ index: Int) -> RedistributorRegion { RedistributorRegion(packed: packedRegions[index]) }
+
+    /// Adds a region; false, and nothing changed, if there is no room.
+    mutating func append(_ region: RedistributorRegion) -> Bool {
+        guard regionCount < packedRegions.count else { return false }
+        packedRegions[regionCount] = region.packed
+        regionCount &+= 1
+        return true
+    }
+
+    /// Takes the last region away again.
+    mutating func removeLastRegion() { regionCount &-= 1 }
 
     /// What the `VirtualGIC` has to be; nil before CTRL_INIT, or if there are more vCPUs
     /// than a GIC can have.
@@ -105,7 +137,7 @@ public struct GICDevice: Sendable {
         var first: UInt64 = 0
         let total = UInt64(truncatingIfNeeded: vcpus)
         for index in 0..<regionCount where first < total {
-            let region = regions[index]
+            let region = self.region(index)
             let used = min(region.capacity(vcpus), total &- first)
             let distance = address.rawValue &- region.base
             if address.rawValue >= region.base, distance < used &* GICRegion.redistributorSize {
@@ -133,8 +165,8 @@ public struct GICDevice: Sendable {
     func redistributor(of vcpu: Int, _ vcpus: Int) -> UInt64? {
         var rest = UInt64(truncatingIfNeeded: vcpu)
         for index in 0..<regionCount {
-            let capacity = regions[index].capacity(vcpus)
-            if rest < capacity { return regions[index].base &+ rest &* GICRegion.redistributorSize }
+            let capacity = region(index).capacity(vcpus)
+            if rest < capacity { return region(index).base &+ rest &* GICRegion.redistributorSize }
             rest &-= capacity
         }
         return nil
@@ -144,7 +176,7 @@ public struct GICDevice: Sendable {
     /// distributor overlaps no redistributor.
     func basesAreValid(_ vcpus: Int) -> Bool {
         for index in 0..<regionCount {
-            let region = regions[index]
+            let region = self.region(index)
             guard rangeError(region.base, region.size(vcpus)) == nil else { return false }
             if let distributor, region.overlaps(distributor, GICRegion.distributorSize, vcpus) { return false }
         }

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// Which memory of the process is the guest's, and where the guest sees it.
+
+/// Pages of 4 KiB, and how many one call to EL2 takes.
+public enum PageUnit {
+    /// Binary logarithm of a page's bytes.
+    public static let shift: UInt64 = 12
+    /// Bytes of a page.
+    public static let size: UInt64 = 1 << shift
+    /// Most pages of one call.
+    public static let perCall: UInt64 = 512
+}
+
+/// A run of guest pages.
+public struct GuestRun: Equatable, Sendable {
+    /// Number of the first guest frame.
+    public var first: UInt64
+    /// Pages; never 0.
+    public var pages: UInt64
+
+    /// A run of pages.
+    public init(first: UInt64, pages: UInt64) {
+        self.first = first
+        self.pages = pages
+    }
+
+    /// Takes off the run what one call to EL2 can do; nil when nothing is left. Pieces end where
+    /// a 2 MiB block would, so that no call splits more blocks than it must.
+    public mutating func takePiece() -> GuestRun? {
+        guard pages > 0 else { return nil }
+        let room = PageUnit.perCall &- first % PageUnit.perCall
+        let piece = GuestRun(first: first, pages: min(room, pages))
+        first &+= piece.pages
+        pages &-= piece.pages
+        return piece
+    }
+}
+
+/// One memory slot.
+public struct MemorySlot: Equatable, BitwiseCopyable, Sendable {
+    /// The process's number for it.
+    public var number: UInt32
+    /// The first guest frame.
+    public var firstFrame: UInt64
+    /// Pages; 0 in a place of the table that no slot has.
+    public var pages: UInt64
+    /// Address of the first page in the process.
+    public var userAddress: UInt64
+
+    /// All guest pages.
+    public var run: GuestRun { GuestRun(first: firstFrame, pages: pages) }
+
+    /// Where the process has a guest frame; nil if it is not in this slot.
+    public func userAddress(of frame: UInt64) -> UInt64? {
+        guard frame >= firstFrame, frame &- firstFrame < pages else { return nil }
+        return userAddress &+ (frame &- firstFrame) << PageUnit.shift
+    }
+
+    /// The guest pages behind user addresses `start ..< end`; nil if there are none.
+    func run(behind start: UInt64, _ end: UInt64) -> GuestRun? {
+        guard pages > 0 else { return nil }
+        let ownEnd = userAddress &+ pages << PageUnit.shift
+        let from = max(start & ~(PageUnit.size &- 1), userAddress)
+        let to = min(end, ownEnd)
+        guard from < to else { return nil }
+        let first = (from &- userAddress) >> PageUnit.shift
+        // A page that is concerned in part is concerned.
+        let last = (to &- 1 &- userAddress) >> PageUnit.shift
+        return GuestRun(first: firstFrame &+ first, pages: last &- first &+ 1)
+    }
+}
+
+/// What a change of the table means for the guest.
+public enum SlotChange: Equatable, Sendable {
+    /// Nothing.
+    case none
+    /// There is memory where nothing was.
+    case added
+    /// These pages are no longer where they were.
+    case removed(GuestRun)
+}
+
+/// What a region must keep to.
+public struct RegionLimits: Equatable, Sendable {
+    /// Bits of a guest physical address.
+    public let addressBits: UInt64
+    /// The first address that is not a process's.
+    public let userLimit: UInt64
+
+    /// These limits.
+    public init(addressBits: UInt64, userLimit: UInt64) {
+        self.addressBits = addressBits
+        self.userLimit = userLimit
+    }
+}
+
+/// The memory slots of a VM.
+///
+/// A value whose bytes are all zero is an empty table, so that it can live in memory that the
+/// kernel gives. A slot keeps its place as long as it exists: a walk over the places that lets go
+/// of the lock in between still meets every slot that was there all the time.
+public struct MemorySlots: ~Copyable {
+    /// Slots that a VM can have.
+    public static let capacity = 128
+    /// Most pages of a slot, as on Linux.
+    static let maximumPages: UInt64 = (1 << 31) - 1
+
+    private var places: InlineArray<128, MemorySlot>
+    /// Places from here on have never been used.
+    public private(set) var end = 0
+
+    /// An empty table.
+    public init() {
+        places = InlineArray(repeating: MemorySlot(number: 0, firstFrame: 0, pages: 0, userAddress: 0))
+    }
+
+    /// The slot that has a guest frame.
+    public func slot(of frame: UInt64) -> MemorySlot? {
+        for place in 0..<end where places[place].userAddress(of: frame) != nil { return places[place] }
+        return nil
+    }
+
+    /// The guest pages behind user addresses `start ..< end` of the slot at a place; nil if there are
+    /// none, or no slot.
+    public func run(at place: Int, behind start: UInt64, _ end: UInt64) -> GuestRun? {
+        guard place >= 0, place < self.end else { return nil }
+        return places[place].run(behind: start, end)
+    }
+
+    /// KVM_SET_USER_MEMORY_REGION: creates, moves or deletes a slot. Checks and errors are Linux's; flags
+    /// are refused, because neither dirty logs nor read-only slots are offered.
+    public mutating func change(_ region: MemoryRegionArgument, limits: RegionLimits) throws(LinuxError) -> SlotChange {
+        let offset = PageUnit.size &- 1
+        guard region.flags == 0 else { throw .invalid }
+        guard region.size & offset == 0, region.guestAddress & offset == 0, region.userAddress & offset == 0,
+            region.userAddress <= limits.userLimit, region.size <= limits.userLimit &- region.userAddress
+        else { throw .invalid }
+        guard region.slot < Self.capacity else { throw .invalid }
+        guard region.guestAddress &+ region.size >= region.guestAddress else { throw .invalid }
+        let slot = MemorySlot(
+            number: region.slot, firstFrame: region.guestAddress >> PageUnit.shift,
+            pages: region.size >> PageUnit.shift, userAddress: region.userAddress)
+        guard slot.pages <= Self.maximumPages else { throw .invalid }
+        let old = place(of: region.slot)
+        guard slot.pages > 0 else {
+            guard let old else { throw .invalid }
+            let run = places[old].run
+            places[old].pages = 0
+            return .removed(run)
+        }
+        if let old {
+            guard places[old].pages == slot.pages, places[old].userAddress == slot.userAddress else { throw .invalid }
+            if places[old].firstFrame == slot.firstFrame { return .none }
+        }
+        guard !overlaps(slot, except: old) else { throw .exists }
+        // Linux' arm64 code looks at the guest's address space last, and calls it a fault.
+        let frames: UInt64 = 1 << (limits.addressBits &- PageUnit.shift)
+        guard slot.firstFrame < frames, slot.pages <= frames &- slot.firstFrame else { throw .fault }
+        if let old {
+            let run = places[old].run
+            places[old] = slot
+            return .removed(run)
+        }
+        // There are as many places as numbers.
+        places[freePlace()] = slot
+        return .added
+    }
+
+    private func place(of number: UInt32) -> Int? {
+        for place in 0..<end where places[place].pages > 0 && places[place].number == number { return place }
+        return nil
+    }
+
+    private func overlaps(_ slot: MemorySlot, except own: Int?) -> Bool {
+        for place in 0..<end where place != own && places[place].pages > 0 {
+            let other = places[place]
+            if slot.firstFrame < other.firstFrame &+ other.pages, other.firstFrame < slot.firstFrame &+ slot.pages {
+                return true
+            }
+        }
+        return false
+    }
+
+    private mutating func freePlace() -> Int {
+        for place in 0..<end where places[place].pages == 0 { return place }
+        end &+= 1
+        return end &- 1
+    }
+}
