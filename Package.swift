@@ -49,6 +49,7 @@ var targets: [Target] = [
     swift("HypervisorCore", ["Arm", "Machine", "HypervisorInterface", "CBootProtocol"]),
     swift("HostModuleCore", ["CBootProtocol", "HypervisorInterface"]),
     swift("VirtualGIC", ["Arm"]),
+    swift("KVMCore", ["HypervisorInterface"]),
     swift("VMMConfiguration"),
     swift("VMMBoot"),
     swift("VMMDevices", ["VMMBoot"]),
@@ -77,6 +78,7 @@ case .developer:
             dependencies: ["LabKit", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             swiftSettings: strict),
         .testTarget(name: "LabTests", dependencies: ["LabKit"], swiftSettings: strict),
+        .testTarget(name: "KVMCoreTests", dependencies: ["KVMCore", "HypervisorInterface"], swiftSettings: strict),
         .testTarget(name: "VirtualGICTests", dependencies: ["VirtualGIC", "Arm"], swiftSettings: strict),
         .testTarget(
             name: "HostModuleCoreTests", dependencies: ["HostModuleCore", "HypervisorInterface"],
@@ -120,7 +122,8 @@ case .module:
     targets += [
         .target(name: "CHostKernel", dependencies: ["CBootProtocol"]),
         swift(
-            "HostModule", ["HostModuleCore", "HypervisorInterface", "CBootProtocol", "CHostKernel"],
+            "HostModule",
+            ["HostModuleCore", "HypervisorInterface", "CBootProtocol", "CHostKernel", "KVMCore", "VirtualGIC", "Arm"],
             exclude: ["Makefile", "kernel"]),
     ]
     products += [.library(name: "HostModule", type: .static, targets: ["HostModule"])]

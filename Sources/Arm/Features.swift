@@ -25,6 +25,8 @@ public struct CPUFeatures: Equatable, Sendable {
     /// FEAT_HCX: HCRX_EL2.
     public let hasHCRX: Bool
     public let hasMPAM: Bool
+    /// FEAT_RNG: RNDR.
+    public let hasRandomNumbers: Bool
     /// FEAT_SPE: PMSCR_EL1.
     public let hasStatisticalProfiling: Bool
     /// FEAT_TRF: TRFCR_EL1.
@@ -45,6 +47,7 @@ public struct CPUFeatures: Equatable, Sendable {
         public var pfr0: UInt64 = 0
         public var pfr1: UInt64 = 0
         public var dfr0: UInt64 = 0
+        public var isar0: UInt64 = 0
         public var isar1: UInt64 = 0
         public var isar2: UInt64 = 0
         public var mmfr0: UInt64 = 0
@@ -84,6 +87,7 @@ public struct CPUFeatures: Equatable, Sendable {
         hasActivityMonitorTraps = field(id.mmfr0, 56) != 0 && field(id.pfr0, 44) != 0
         hasHCRX = field(id.mmfr1, 40) != 0
         hasMPAM = field(id.pfr0, 40) != 0 || field(id.pfr1, 16) != 0
+        hasRandomNumbers = field(id.isar0, 60) != 0
         hasStatisticalProfiling = field(id.dfr0, 32) != 0
         hasTraceFilter = field(id.dfr0, 40) != 0
         hasGICSystemRegisters = field(id.pfr0, 24) != 0

@@ -15,6 +15,10 @@ extension EL2Processor: GuestProcessor {
         }
     }
 
+    public func hardwareRandom() -> UInt64 { el2_rndr() }
+
+    public func invalidateInstructionCaches() { el2_ic_ialluis() }
+
     public func guestVectors(_ mitigation: BranchMitigation) -> UInt64 {
         switch mitigation {
         case .none: el2_address_of_guest_vectors()

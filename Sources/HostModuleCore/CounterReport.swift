@@ -20,6 +20,8 @@ extension Counter {
         case .ledgerBytes: "ledger_bytes"
         case .cpusRelayed: "cpus_relayed"
         case .hostSystemRegistersRefused: "host_system_registers_refused"
+        case .sunkPages: "sunk_pages"
+        case .guestPages: "guest_pages"
         }
     }
 }

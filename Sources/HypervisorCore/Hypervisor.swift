@@ -29,6 +29,7 @@ public struct Hypervisor<P: GuestProcessor>: ~Copyable {
 
     let memory: Locked<MemoryState>
     let power: Locked<PowerState>
+    let generator: Locked<RandomGenerator>
     /// CPUs that are not behind the stage-2 yet.
     let outside: Atomic<Int>
     /// Whether each CPU is.
@@ -65,6 +66,7 @@ public struct Hypervisor<P: GuestProcessor>: ~Copyable {
         textPages = boot.textEnd.number &- boot.imageBase.number
         outside = Atomic(boot.cpuCount)
         inside = Locked(CPUSet())
+        generator = Locked(RandomGenerator(seed: boot.seed, on: processor))
         self.memory = Locked(memory)
         self.power = Locked(power)
     }

@@ -95,6 +95,7 @@ private func initialise(_ cpu: PerCPU, on processor: EL2Processor) throws(CallSt
     registers.pfr0 = processor.read(.idAA64PFR0)
     registers.pfr1 = processor.read(.idAA64PFR1)
     registers.dfr0 = processor.read(.idAA64DFR0)
+    registers.isar0 = processor.read(.idAA64ISAR0)
     registers.isar1 = processor.read(.idAA64ISAR1)
     registers.isar2 = processor.read(.idAA64ISAR2)
     registers.mmfr0 = processor.read(.idAA64MMFR0)

@@ -6,6 +6,16 @@
 public enum VMKind: UInt64, Sendable {
     /// Its memory is lent by the host, which may look at it and at its registers.
     case normal = 0
+    /// Its memory is its own, and its registers stay at EL2: the host sees what an exit needs.
+    case protected = 1
+}
+
+/// What is in pages that a protected guest gets.
+public enum GuestContent: UInt64, Sendable {
+    /// Zeroes, written by EL2.
+    case zero = 0
+    /// What the host put there. Only until the VM's first run.
+    case kept = 1
 }
 
 /// Whether a vCPU starts by itself.
@@ -49,6 +59,8 @@ public struct RunRequest: OptionSet, Sendable {
 }
 
 /// Why `HostCall.runVCPU` returned: x1.
+///
+/// Of a protected VM: x10 and x11 only for `waitForInterrupt`, addresses of memory faults by page.
 ///
 /// Always: x5…x8 = list registers 0…3 as the guest left them, x9 = ICH_VMCR_EL2, x10 = the guest's
 /// CNTV_CTL_EL0 with ISTATUS, x11 = its CNTV_CVAL_EL0 less CNTVOFF_EL2, in the host's count. While

@@ -58,6 +58,13 @@ public enum HostCall: UInt32, CaseIterable, Sendable {
     /// Takes lent pages back. x2 = first guest frame, x3 = pages (1…512). Pages that are not mapped
     /// don't matter.
     case unmapGuest = 0xC600_4025
+    /// Donates host pages to a protected VM. x2 = first guest frame, x3 = first host frame, x4 = pages
+    /// (1…512), x5 = `GuestContent` as a number. Guest pages that have memory already are `denied`.
+    case donateToGuest = 0xC600_4026
+    /// Lets a protected VM's accesses to a range without memory reach the host as MMIO. x2 = first
+    /// guest frame, x3 = pages. Until the first run, up to `maximumWindows` times; elsewhere, and
+    /// later, the guest gets an external abort.
+    case allowMMIO = 0xC600_4027
 
     /// Runs a vCPU until something needs the host. x2 = index, x3 = `RunRequest` bits with the
     /// number of list registers in bits 11:8, x4 = value that completes the pending MMIO or
@@ -80,6 +87,8 @@ extension HostCall {
     public static let maximumVMs: UInt64 = 64
     /// Pages that one vCPU takes.
     public static let pagesPerVCPU: UInt64 = 4
+    /// MMIO windows of one protected VM.
+    public static let maximumWindows: UInt64 = 32
     /// Interrupt list registers that a run takes and gives back.
     public static let listRegisters: UInt64 = 4
 }
@@ -145,6 +154,10 @@ public enum Counter: UInt64, CaseIterable, Sendable {
     case ledgerBytes = 9
     /// CPUs that came up through the power relay.
     case cpusRelayed = 10
+    /// Pages lost to guests at which the host touched a sink instead.
+    case sunkPages = 12
+    /// Pages that protected guests own.
+    case guestPages = 13
     /// Trapped host accesses to system registers, refused as undefined.
     case hostSystemRegistersRefused = 11
 }
@@ -159,4 +172,6 @@ public enum PageReport: UInt64, CaseIterable, Sendable {
     case hypervisor = 2
     /// Firmware's RAM: reachable for the host, never donatable.
     case firmware = 3
+    /// A protected guest owns it.
+    case guest = 4
 }

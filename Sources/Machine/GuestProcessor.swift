@@ -20,6 +20,10 @@ public protocol GuestProcessor: Processor {
     /// (`VCPUField`), runs it until an exception takes it back, and stores them again. Everything
     /// else that the guest must or must not see has been put in place before.
     func enterGuest(_ vcpu: Address<HypervisorVirtual>) -> GuestExit
+    /// 64 bits from the CPU's generator (RNDR), 0 if it has none to give. Only with FEAT_RNG.
+    func hardwareRandom() -> UInt64
+    /// Drops all instruction caches' contents in the inner shareable domain (IC IALLUIS), completed.
+    func invalidateInstructionCaches()
     /// What VBAR_EL2 holds while a guest runs: vectors that save it to its pages.
     func guestVectors(_ mitigation: BranchMitigation) -> UInt64
     /// What VBAR_EL2 holds while the host runs.

@@ -47,6 +47,7 @@ final class CPUState {
         self[.idAA64PFR0] = id.pfr0
         self[.idAA64PFR1] = id.pfr1
         self[.idAA64DFR0] = id.dfr0
+        self[.idAA64ISAR0] = id.isar0
         self[.idAA64ISAR1] = id.isar1
         self[.idAA64ISAR2] = id.isar2
         self[.idAA64MMFR0] = id.mmfr0
@@ -66,6 +67,12 @@ final class CPUState {
     var hasStage2: Bool { self[.hcrEL2] & 1 == 1 }
     /// SCTLR_EL2.M, with a root to walk from.
     var hasStage1: Bool { self[.sctlrEL2] & 1 == 1 && self[.ttbr0EL2] != 0 }
+    /// EL1's MMU is on, and TCR_EL1.EPD0 and EPD1 forbid it every walk: so nothing of stage-2 is
+    /// walked for EL1 and EL0 either.
+    var hasWalksOff: Bool {
+        let noWalks: UInt64 = 1 << 7 | 1 << 23
+        return self[.sctlrEL1] & 1 == 1 && self[.tcrEL1] & noWalks == noWalks
+    }
     /// VTTBR_EL2.VMID.
     var vmid: UInt16 { UInt16(truncatingIfNeeded: self[.vttbrEL2] >> 48) }
 

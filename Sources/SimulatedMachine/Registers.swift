@@ -46,6 +46,8 @@ extension SimulatedMachine {
                 Event(
                     kind: .register, cpu: UInt8(cpu), detail: UInt64(register.rawValue), old: old, new: value))
             updateTrees(cpu)
+        case .sctlrEL1, .tcrEL1:
+            updateTrees(cpu)
         default:
             break
         }

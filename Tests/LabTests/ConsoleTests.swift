@@ -31,7 +31,8 @@ struct ConsoleTests {
     @Test("an uneventful console has none")
     func uneventful() {
         #expect(
-            ConsoleScanner.scan("[    0.1] Debug: no bugs\r\n[    0.2] rcu: Hierarchical RCU implementation.\r\n").isEmpty)
+            ConsoleScanner.scan("[    0.1] Debug: no bugs\r\n[    0.2] rcu: Hierarchical RCU implementation.\r\n")
+                .isEmpty)
     }
 
     static let scenario = Scenario(

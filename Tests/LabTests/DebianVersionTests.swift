@@ -22,7 +22,9 @@ struct DebianVersionTests {
         #expect(DebianVersion(older) != DebianVersion(newer))
     }
 
-    @Test("spelling does not matter where the order does not", arguments: [("1.0-0", "1.0"), ("1.01", "1.1"), ("0:1", "1")])
+    @Test(
+        "spelling does not matter where the order does not",
+        arguments: [("1.0-0", "1.0"), ("1.01", "1.1"), ("0:1", "1")])
     func equality(left: String, right: String) {
         #expect(DebianVersion(left) == DebianVersion(right))
         #expect(DebianVersion(left).hashValue == DebianVersion(right).hashValue)

@@ -52,7 +52,9 @@ struct MachineTests {
         // Reads the archive back by the format's own rules.
         while offset < bytes.count {
             func field(_ index: Int) -> Int {
-                Int(String(decoding: bytes[(offset + 6 + index * 8)..<(offset + 14 + index * 8)], as: UTF8.self), radix: 16)!
+                Int(
+                    String(decoding: bytes[(offset + 6 + index * 8)..<(offset + 14 + index * 8)], as: UTF8.self),
+                    radix: 16)!
             }
             #expect(String(decoding: bytes[offset..<offset + 6], as: UTF8.self) == "070701")
             let (size, nameSize) = (field(6), field(11))

@@ -76,7 +76,8 @@ struct PackageChoiceTests {
     func missing() {
         let needed = [
             NeededTool(package: "qemu-system-arm", minimum: DebianVersion("1:10.0"), purpose: ""),
-            NeededTool(package: "make", minimum: nil, purpose: ""), NeededTool(package: "xz-utils", minimum: nil, purpose: ""),
+            NeededTool(package: "make", minimum: nil, purpose: ""),
+            NeededTool(package: "xz-utils", minimum: nil, purpose: ""),
         ]
         let status = """
             qemu-system-arm\tinstalled\t1:7.2+dfsg-7
@@ -84,7 +85,8 @@ struct PackageChoiceTests {
             xz-utils\tconfig-files\t5.4
             """
         #expect(MachineSetup.missing(needed, status: status).map(\.package) == ["qemu-system-arm", "xz-utils"])
-        let enough = status.replacing("1:7.2+dfsg-7", with: "1:10.0.2+ds-2").replacing("config-files", with: "installed")
+        let enough = status.replacing("1:7.2+dfsg-7", with: "1:10.0.2+ds-2").replacing(
+            "config-files", with: "installed")
         #expect(MachineSetup.missing(needed, status: enough).isEmpty)
     }
 

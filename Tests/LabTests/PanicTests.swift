@@ -30,7 +30,8 @@ struct PanicTests {
 
     @Test("of two records the last counts, with its own frames")
     func twice() throws {
-        let second = Self.log.replacing("elr=0x42001008", with: "elr=0x42003000").replacing("frame 0x42002000", with: "frame 0x42004000")
+        let second = Self.log.replacing("elr=0x42001008", with: "elr=0x42003000").replacing(
+            "frame 0x42002000", with: "frame 0x42004000")
         let panic = try HypervisorPanic(log: Self.log + "\n" + second)
         #expect(panic.elr == 0x4200_3000)
         #expect(panic.frames == [0x4200_1100, 0x4200_4000])

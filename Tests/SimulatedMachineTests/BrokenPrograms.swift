@@ -179,9 +179,19 @@ let brokenPrograms: [TableProgram] = [
         bench.publish()
         bench.cpu.write(.vttbrEL2, Bench.vmid << 48 | Bench.spare << 12)
     },
-    TableProgram("tables freed while their VMID may be cached", breaks: .tableReused) { bench in
+    TableProgram("a VMID that is used again with what it held before", breaks: .rootReplaced) { bench in
         for each in [bench.cpu, bench.other] { each.write(.hcrEL2, 1 << 31) }
-        bench.cpu.zeroPage(Frame(Bench.level3))
+        bench.cpu.zeroPage(Frame(Bench.spare))
+        bench.publish()
+        bench.cpu.write(.vttbrEL2, Bench.vmid << 48 | Bench.spare << 12)
+        bench.cpu.write(.hcrEL2, 1 << 31 | 1)
+    },
+    TableProgram("tables changed while nobody walked them, and not invalidated", breaks: .rootReplaced) { bench in
+        for each in [bench.cpu, bench.other] { each.write(.hcrEL2, 1 << 31) }
+        bench.store(Bench.level3, 5, 0)
+        bench.store(Bench.level3, 6, 0)
+        bench.invalidatePage(page)
+        for each in [bench.cpu, bench.other] { each.write(.hcrEL2, 1 << 31 | 1) }
     },
     TableProgram("stage-2 on with the TLB as power left it", breaks: .unknownTLB) { bench in
         bench.machine.powerOff(bench.other)

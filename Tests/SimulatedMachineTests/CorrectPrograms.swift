@@ -122,6 +122,41 @@ let correctPrograms: [TableProgram] = [
         bench.complete()
         for table in [Bench.root, Bench.level2, Bench.level3] { bench.cpu.zeroPage(Frame(table)) }
     },
+    TableProgram("a tree is changed while nobody walks it, invalidated and used again") { bench in
+        for each in [bench.cpu, bench.other] { each.write(.hcrEL2, 1 << 31) }
+        bench.store(Bench.level3, 5, 0)
+        bench.store(Bench.level3, 300, (Bench.base + 300) << 12 | Bench.page)
+        bench.invalidatePage(page)
+        for each in [bench.cpu, bench.other] { bench.enableStage2(each) }
+        #expect(bench.reaches(page) == nil)
+        #expect(bench.reaches(page + 1) == page + 1)
+    },
+    TableProgram("a VMID moves to another tree") { bench in
+        for each in [bench.cpu, bench.other] { each.write(.hcrEL2, 1 << 31) }
+        bench.cpu.zeroPage(Frame(Bench.spare))
+        bench.publish()
+        bench.cpu.invalidate(.wholeVMID)
+        bench.complete()
+        bench.cpu.write(.vttbrEL2, Bench.vmid << 48 | Bench.spare << 12)
+        bench.enableStage2(bench.other)
+        bench.cpu.write(.vttbrEL2, 9 << 48 | Bench.spare << 12)
+        bench.cpu.write(.hcrEL2, 1 << 31 | 1)
+        bench.cpu.barrier(.contextSynchronisation)
+        bench.cpu.invalidate(.wholeVMID)
+        bench.complete()
+    },
+    TableProgram("another tree's VMID is current while EL1 walks nothing") { bench in
+        bench.cpu.write(.sctlrEL1, 1)
+        bench.cpu.zeroPage(Frame(Bench.spare))
+        bench.publish()
+        let (vttbr, tcr) = (bench.cpu.read(.vttbrEL2), bench.cpu.read(.tcrEL1))
+        bench.cpu.write(.tcrEL1, tcr | 1 << 7 | 1 << 23)
+        bench.cpu.write(.vttbrEL2, 7 << 48 | (Bench.spare + 40) << 12)
+        bench.cpu.invalidate(.wholeVMID)
+        bench.complete()
+        bench.cpu.write(.vttbrEL2, vttbr)
+        bench.cpu.write(.tcrEL1, tcr)
+    },
     TableProgram("a page is given back cleaned") { bench in
         bench.cpu.zeroPage(Frame(Bench.base + 300))
         bench.cpu.cleanAndInvalidatePage(Frame(Bench.base + 300))

@@ -54,6 +54,7 @@ EL2_INSTRUCTION(el2_dsb_nsh, "dsb nsh")
 EL2_INSTRUCTION(el2_dsb_sy, "dsb sy")
 EL2_INSTRUCTION(el2_isb, "isb")
 EL2_INSTRUCTION(el2_yield, "yield")
+EL2_INSTRUCTION(el2_ic_ialluis, "ic ialluis\n\tdsb ish\n\tisb")
 EL2_INSTRUCTION(el2_tlbi_vmalle1is, "tlbi vmalle1is")
 EL2_INSTRUCTION(el2_tlbi_vmalls12e1is, "tlbi vmalls12e1is")
 EL2_INSTRUCTION(el2_tlbi_alle2is, "tlbi alle2is")
@@ -228,6 +229,14 @@ void martlet_vectors_save(el2_u64 area);
 void martlet_vectors_restore(el2_u64 area);
 void martlet_scalable_save(el2_u64 area);
 void martlet_scalable_restore(el2_u64 area);
+
+/* RNDR, which sets Z and reads as 0 when it has nothing. */
+EL2_INLINE el2_u64 el2_rndr(void)
+{
+    el2_u64 value;
+    __asm__ volatile("mrs %0, S3_3_C2_C4_0" : "=r"(value) : : "cc");
+    return value;
+}
 
 /* AT S1E1R; the answer is in PAR_EL1. */
 EL2_INLINE void el2_at_s1e1r(el2_u64 address)

@@ -49,6 +49,9 @@ struct martlet_mmio {
 int martlet_kernel_kvm_attach(void);
 void martlet_kernel_machine(struct martlet_machine *machine);
 
+/* Zeroed memory, charged to the calling process; martlet_kernel_scratch_free gives it back. */
+void *martlet_kernel_state_allocate(martlet_u64 size);
+
 /* 0, or -EFAULT. */
 int martlet_kernel_copy_in(void *destination, martlet_u64 user, martlet_u64 size);
 int martlet_kernel_copy_out(martlet_u64 user, const void *source, martlet_u64 size);

@@ -5,9 +5,15 @@
 #include <linux/page-flags.h>
 #include <linux/pagemap.h>
 #include <linux/sched.h>
+#include <linux/slab.h>
 #include <asm/cacheflush.h>
 
 #include "kvm.h"
+
+void *martlet_kernel_state_allocate(u64 size)
+{
+	return kvzalloc(size, GFP_KERNEL_ACCOUNT);
+}
 
 /*
  * Offline for everyone else, as all memory that EL2 hides: hibernation and dumps skip such

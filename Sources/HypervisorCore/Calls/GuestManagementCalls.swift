@@ -13,7 +13,7 @@ extension Hypervisor {
         _ call: HostCall, _ cpu: Int, _ frame: inout HostFrame, on processor: P
     ) throws(CallStatus) -> Bool {
         switch call {
-        case .createVM, .donateToVM, .createVCPU, .destroyVM, .mapGuest, .unmapGuest, .runVCPU, .getRegister,
+        case .createVM, .donateToVM, .createVCPU, .destroyVM, .mapGuest, .unmapGuest, .donateToGuest, .allowMMIO, .runVCPU, .getRegister,
             .setRegister, .quiesce:
             break
         default:
@@ -76,6 +76,15 @@ extension Hypervisor {
         case .unmapGuest:
             try memory.withLock(on: processor) { state throws(CallStatus) in
                 try state.unmapGuest(handle, guest: x2, count: x3, on: processor)
+            }
+        case .donateToGuest:
+            guard let content = GuestContent(rawValue: x5) else { throw .invalidParameter }
+            try memory.withLock(on: processor) { state throws(CallStatus) in
+                try state.donateToGuest(handle, guest: x2, host: x3, count: x4, content: content, on: processor)
+            }
+        case .allowMMIO:
+            try memory.withLock(on: processor) { state throws(CallStatus) in
+                try state.allowMMIO(handle, first: x2, count: x3, on: processor)
             }
         case .getRegister:
             let value = try memory.withLock(on: processor) { state throws(CallStatus) in

@@ -84,7 +84,7 @@ extension Hypervisor {
         case .topUp, .reclaimPool, .counter, .panicRecord, .pageReport:
             guard phase == .finalised else { throw .notSupported }
             return try performRuntime(call, arguments, &results, on: processor)
-        case .createVM, .donateToVM, .createVCPU, .destroyVM, .mapGuest, .unmapGuest, .runVCPU, .getRegister,
+        case .createVM, .donateToVM, .createVCPU, .destroyVM, .mapGuest, .unmapGuest, .donateToGuest, .allowMMIO, .runVCPU, .getRegister,
             .setRegister, .quiesce:
             throw .notSupported
         }
@@ -157,7 +157,7 @@ extension Hypervisor {
         case .cpusRelayed: return power.withLock(on: processor) { $0.arrivals }
         case .textBytes: return textPages << pageShift
         case .hypervisorPages, .freePages, .hostFaultsMapped, .hostFaultsSpurious, .hostFaultsRefused,
-            .blocksSplit, .blocksCoalesced, .ledgerBytes:
+            .blocksSplit, .blocksCoalesced, .ledgerBytes, .sunkPages, .guestPages:
             return memory.withLock(on: processor) { $0.value(of: counter) }
         }
     }
@@ -172,6 +172,8 @@ extension MemoryState {
         case .hostFaultsMapped: hostFaults.mapped
         case .hostFaultsSpurious: hostFaults.spurious
         case .hostFaultsRefused: hostFaults.refused
+        case .sunkPages: hostFaults.sunk
+        case .guestPages: guestPages
         case .blocksSplit: hostTable.splits
         case .blocksCoalesced: hostTable.coalesced
         case .ledgerBytes: ledgerBytes

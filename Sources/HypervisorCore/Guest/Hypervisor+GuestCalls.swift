@@ -40,6 +40,12 @@ extension Hypervisor {
         case .systemReset, .systemReset2, .systemReset2x32: report = RunReport(.systemReset)
         case .systemSuspend, .systemSuspend32, .setSuspendMode: break
         case nil:
+            if let entropy = entropyCall(function, x1, on: processor) {
+                vcpu.setGeneral(1, entropy.x1, on: processor)
+                vcpu.setGeneral(2, entropy.x2, on: processor)
+                vcpu.setGeneral(3, entropy.x3, on: processor)
+                answer = entropy.x0
+            }
             if function == .version { answer = conventionVersion }
             if function == .archFeatures { answer = workaround(FunctionID(register: x1)) }
             if function == .workaround1 || function == .workaround3 { answer = SMCCCStatus.success }

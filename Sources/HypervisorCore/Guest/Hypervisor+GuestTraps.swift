@@ -32,7 +32,7 @@ extension Hypervisor {
             return dataAbort(syndrome, guest, on: processor)
         case .instructionAbortLower:
             guard let address = faultAddress(syndrome, on: processor) else { return nil }
-            return RunReport(.memoryFault, address, FaultKind.fetch.rawValue)
+            return memoryFault(address, .fetch, guest)
         case .scalableVectors, .unknown, .instructionAbortSame, .dataAbortSame, nil:
             injectUndefined(vcpu, on: processor)
             return nil
@@ -80,6 +80,11 @@ extension Hypervisor {
         return page << pageShift | far & (pageSize &- 1)
     }
 
+    private func memoryFault(_ address: UInt64, _ kind: FaultKind, _ guest: RunningGuest) -> RunReport {
+        let shown = guest.kind == .protected ? address & ~(pageSize &- 1) : address
+        return RunReport(.memoryFault, shown, kind.rawValue)
+    }
+
     private func dataAbort(
         _ syndrome: ExceptionSyndrome, _ guest: RunningGuest, on processor: P
     ) -> RunReport? {
@@ -91,7 +96,11 @@ extension Hypervisor {
         let hasSyndrome = syndrome.bits & (1 << 24) != 0
         guard case .translation = syndrome.faultStatus, hasSyndrome, !isMaintenance, !syndrome.isOnTableWalk else {
             let kind: FaultKind = (isWrite && !isMaintenance) || syndrome.isOnTableWalk ? .write : .read
-            return RunReport(.memoryFault, address, kind.rawValue)
+            return memoryFault(address, kind, guest)
+        }
+        if guest.kind == .protected, !guest.vm.isWindow(address >> pageShift, on: processor) {
+            // Only what was fixed before the first run is a device; all else is memory.
+            return memoryFault(address, isWrite ? .write : .read, guest)
         }
         let bytes: UInt64 = 1 << ((syndrome.bits >> 22) & 3)
         // SRT, SAS, SSE and SF, as `complete` reads them.

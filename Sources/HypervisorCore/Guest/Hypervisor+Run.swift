@@ -39,6 +39,7 @@ struct RunningGuest {
     let vcpu: VCPUPage
     let table: PageTable<Stage2Attributes>
     let counterOffset: UInt64
+    let kind: VMKind
     /// What the vCPU is doing at the beginning of the run.
     let power: VCPUPage.Power
     /// Whether its vector registers are loaded.
@@ -62,20 +63,27 @@ extension Hypervisor {
         var guest = try memory.withLock(on: processor) { state throws(CallStatus) in
             try state.claim(handle, index: index, cpu: cpu, on: processor)
         }
-        let report: RunReport
+        var report: RunReport
         if guest.power == .off {
             report = RunReport(.cpuOff)
         } else {
             report = switchAndRun(&guest, arguments, cpu, &frame, on: processor)
         }
         memory.withLock(on: processor) { state in state.release(guest, on: processor) }
+        if guest.kind == .protected, report.exit == .unsupported {
+            // Where it happened and why is the guest's own.
+            (report.x2, report.x3, report.x4) = (0, 0, 0)
+        }
         frame.x[1] = report.exit.rawValue
         frame.x[2] = report.x2
         frame.x[3] = report.x3
         frame.x[4] = report.x4
         frame.x[9] = guest.vcpu.load(.vmcr, on: processor)
-        frame.x[10] = guest.vcpu.load(.timerControl, on: processor)
-        frame.x[11] = guest.vcpu.load(.timerCompare, on: processor) &+ guest.counterOffset
+        // A protected guest's timer concerns the host when the vCPU waits for it.
+        let showsTimer = guest.kind == .normal || report.exit == .waitForInterrupt
+        frame.x[10] = showsTimer ? guest.vcpu.load(.timerControl, on: processor) : 0
+        frame.x[11] =
+            showsTimer ? guest.vcpu.load(.timerCompare, on: processor) &+ guest.counterOffset : 0
     }
 
     /// Both world switches around the run loop.
@@ -216,11 +224,12 @@ extension MemoryState {
         guard vcpu.load(.runner, on: processor) == 0 else { throw .busy }
         vcpu.store(.runner, UInt64(truncatingIfNeeded: cpu) &+ 1, on: processor)
         vm.store(.running, vm.load(.running, on: processor) &+ 1, on: processor)
+        vm.store(.hasRun, 1, on: processor)
         let power = vcpu.power(on: processor)
         if power == .starting { vcpu.store(.power, VCPUPage.Power.on.rawValue, on: processor) }
         return RunningGuest(
             handle: handle, vm: vm, index: index, vcpu: vcpu, table: table,
-            counterOffset: vm.load(.counterOffset, on: processor), power: power)
+            counterOffset: vm.load(.counterOffset, on: processor), kind: vm.kind(on: processor), power: power)
     }
 
     /// Ends a claim.

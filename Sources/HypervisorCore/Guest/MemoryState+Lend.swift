@@ -23,6 +23,7 @@ extension MemoryState {
         on processor: some GuestProcessor
     ) throws(CallStatus) {
         let vm = try activeVM(handle, on: processor)
+        guard vm.kind(on: processor) == .normal else { throw .denied }
         guard var table = vm.table(on: processor) else { throw .notFound }
         guard count <= Self.donationLimit, let range = FrameRange<HostPhysical>(alleged: host, count: count),
             guest < table.geometry.frames, count <= table.geometry.frames &- guest
@@ -92,7 +93,7 @@ extension MemoryState {
     ) throws(CallStatus) {
         guard let vm = machines[handle], var table = vm.table(on: processor) else { throw .notFound }
         // While the VM ends, `destroyVM` takes its pages back.
-        guard vm.phase(on: processor) == .active else { throw .denied }
+        guard vm.phase(on: processor) == .active, vm.kind(on: processor) == .normal else { throw .denied }
         guard count >= 1, count <= Self.donationLimit, guest < table.geometry.frames,
             count <= table.geometry.frames &- guest
         else { throw .invalidParameter }

@@ -27,6 +27,7 @@ extension MemoryState {
         _ handle: VMHandle, _ index: UInt64, number: UInt64, on processor: some Processor
     ) throws(CallStatus) -> (low: UInt64, high: UInt64) {
         let (vm, vcpu) = try idle(handle, index, on: processor)
+        guard vm.kind(on: processor) == .normal else { throw .denied }
         guard let register = VCPURegister(number: number) else { throw .invalidParameter }
         switch register {
         case .general(let index): return (vcpu.general(UInt64(index), on: processor), 0)
@@ -52,12 +53,27 @@ extension MemoryState {
         }
     }
 
+    /// Of a protected VM, the host chooses where the first vCPU starts and with which general
+    /// registers, before the first run, and nothing else ever.
+    private func checkInitialRegister(
+        _ register: VCPURegister, _ vm: VMPage, _ index: UInt64, on processor: some Processor
+    ) throws(CallStatus) {
+        guard index == 0, vm.load(.hasRun, on: processor) == 0 else { throw .denied }
+        switch register {
+        case .general, .programCounter, .processorState: break
+        default: throw .denied
+        }
+    }
+
     /// `HostCall.setRegister`.
     func setRegister(
         _ handle: VMHandle, _ index: UInt64, number: UInt64, low: UInt64, high: UInt64, on processor: some Processor
     ) throws(CallStatus) {
         let (vm, vcpu) = try idle(handle, index, on: processor)
         guard let register = VCPURegister(number: number) else { throw .invalidParameter }
+        if vm.kind(on: processor) == .protected {
+            try checkInitialRegister(register, vm, index, on: processor)
+        }
         switch register {
         case .general(let index): vcpu.setGeneral(UInt64(index), low, on: processor)
         case .stackPointerEL0:

@@ -43,7 +43,8 @@ extension MemoryState {
         let vm = VMPage(block.first.advanced(by: geometry.rootPages))
         vm.store(.root, block.first.number, on: processor)
         vm.store(.inputBits, inputBits, on: processor)
-        vm.store(.counterOffset, counterOffset, on: processor)
+        vm.store(.kind, kind.rawValue, on: processor)
+        vm.store(.counterOffset, kind == .protected ? 0 : counterOffset, on: processor)
         frame = vm.frame.advanced(by: 1)
         while frame < block.end {
             VMPool(vm: vm).push(frame, on: processor)
@@ -80,6 +81,10 @@ extension MemoryState {
         let vm = try activeVM(handle, on: processor)
         guard index < HostCall.maximumVCPUs else { throw .invalidParameter }
         guard vm.vcpu(index, on: processor) == nil else { throw .denied }
+        if vm.kind(on: processor) == .protected {
+            // The guest decides when its other vCPUs start, and how many there are before it runs.
+            guard vm.load(.hasRun, on: processor) == 0, start == .off || index == 0 else { throw .denied }
+        }
         let block = try block(alleged: first, pages: HostCall.pagesPerVCPU)
         try takeFromHost(block, on: processor)
         var frame = block.first
@@ -106,7 +111,7 @@ extension MemoryState {
             vm.store(.phase, VMPage.Phase.unmapping.rawValue, on: processor)
             return DestroyStep(progress: .more, returned: nil)
         case .unmapping:
-            guard takeBackStep(vm, &table, handle, on: processor) else {
+            guard try takeBackStep(vm, &table, handle, on: processor) else {
                 return DestroyStep(progress: .more, returned: nil)
             }
             collectPages(vm, table, on: processor)
@@ -128,22 +133,32 @@ extension MemoryState {
     private mutating func takeBackStep(
         _ vm: VMPage, _ table: inout PageTable<Stage2Attributes>, _ handle: VMHandle,
         on processor: some GuestProcessor
-    ) -> Bool {
+    ) throws(CallStatus) -> Bool {
         var page = vm.load(.cursor, on: processor)
-        var budget: UInt64 = 512
+        var budget: UInt64 = vm.kind(on: processor) == .protected ? 64 : 512
         let first = page
         while page < table.geometry.frames, budget > 0 {
             let found = table.lookup(page, on: processor)
             let next = (page & ~(found.level.entryPages &- 1)) &+ found.level.entryPages
             if case .leaf(let output, _) = found.descriptor {
-                returnLent(FrameRange(output, pages: found.level.entryPages), on: processor)
+                let range = FrameRange(output, pages: found.level.entryPages)
+                switch vm.kind(on: processor) {
+                case .normal: returnLent(range, on: processor)
+                case .protected:
+                    // The guest loses the pages before EL2 wipes them.
+                    guard pool.canChangeOwnership else { throw .noMemory }
+                    unmapAll(
+                        vm, &table, InputRange(first: page, end: next), handle, on: processor)
+                    returnFromGuest(range, on: processor)
+                    vm.store(.cursor, next, on: processor)
+                }
                 budget &-= budget < found.level.entryPages ? budget : found.level.entryPages
             } else {
                 budget &-= 1
             }
             page = next
         }
-        if page > first {
+        if page > first, vm.kind(on: processor) == .normal {
             unmapAll(vm, &table, InputRange(first: first, end: page), handle, on: processor)
         }
         vm.store(.cursor, page, on: processor)

@@ -85,6 +85,12 @@ struct VMPage: Sendable {
         case counterOffset = 0x30
         /// vCPUs that a CPU is running.
         case running = 0x38
+        /// A `VMKind`, and whether a vCPU has ever been run.
+        case kind = 0x40
+        case hasRun = 0x48
+        /// MMIO windows: how many, then pairs of first guest frame and frames.
+        case windowCount = 0x50
+        case windows = 0x400
         /// First frame of each vCPU's block plus one, 0 for none: `HostCall.maximumVCPUs` words.
         case vcpus = 0x100
     }
@@ -110,6 +116,23 @@ struct VMPage: Sendable {
 
     func phase(on processor: some Processor) -> Phase {
         Phase(rawValue: load(.phase, on: processor)) ?? .returning
+    }
+
+    func kind(on processor: some Processor) -> VMKind {
+        VMKind(rawValue: load(.kind, on: processor)) ?? .protected
+    }
+
+    /// Whether a page may reach the host as MMIO.
+    func isWindow(_ page: UInt64, on processor: some Processor) -> Bool {
+        let count = load(.windowCount, on: processor)
+        var index: UInt64 = 0
+        while index < count, index < HostCall.maximumWindows {
+            let first = load(.windows, at: index &* 2, on: processor)
+            let pages = load(.windows, at: index &* 2 &+ 1, on: processor)
+            if page >= first, page &- first < pages { return true }
+            index &+= 1
+        }
+        return false
     }
 
     /// The VM's stage-2.

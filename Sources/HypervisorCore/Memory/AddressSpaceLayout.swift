@@ -16,6 +16,10 @@ public enum HypervisorAddressSpace {
     /// Entry of frame 0 in the ledger.
     public static let ledgerBase: UInt64 = 1 << 47
 
+    /// 2 MiB through which EL2 reaches pages that are not its own, for the moment. One for all CPUs:
+    /// whoever uses it holds the memory lock.
+    public static let window: UInt64 = 3 << 46
+
     /// Where a page of the hypervisor is mapped.
     @inlinable
     public static func identity(_ address: Address<HostPhysical>) -> Address<HypervisorVirtual> {

@@ -142,6 +142,9 @@ public struct BootBlock: Sendable {
         return Affinity(mpidr: processor.load64(base.advanced(by: offset)))
     }
 
+    /// The seed of EL2's generator: 64 bytes.
+    var seed: Address<HypervisorVirtual> { base.advanced(by: UInt64(MARTLET_BOOT_SEED)) }
+
     /// One word of the image's measurement, 0…3.
     public func digestWord(_ index: Int, on processor: some Processor) -> UInt64 {
         processor.load64(

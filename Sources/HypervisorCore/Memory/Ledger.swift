@@ -12,6 +12,16 @@ public enum PageState: Equatable, Sendable {
     case host(lent: UInt32)
     /// The hypervisor owns it.
     case hypervisor(HypervisorUse)
+    /// The protected guest in this slot of the VM table owns it.
+    case guest(slot: UInt8, HostView)
+
+    /// What the host finds where it lost a page.
+    public enum HostView: UInt32, Sendable {
+        /// Nothing: its accesses abort.
+        case nothing = 0
+        /// The sink: it reads what was last written there by itself.
+        case sink = 1
+    }
 
     /// What the hypervisor does with one of its pages.
     public enum HypervisorUse: Equatable, Sendable {
@@ -44,6 +54,7 @@ public enum PageState: Equatable, Sendable {
         case .hypervisor(.occupied(let origin)): 2 | origin.rawValue << 4
         case .hypervisor(.free(let origin, let order)): 3 | origin.rawValue << 4 | UInt32(order) << 8
         case .hypervisor(.freeTail(let origin)): 4 | origin.rawValue << 4
+        case .guest(let slot, let view): 5 | view.rawValue << 4 | UInt32(slot) << 8
         }
     }
 
@@ -56,6 +67,9 @@ public enum PageState: Equatable, Sendable {
         case 2: self = .hypervisor(.occupied(origin))
         case 3: self = .hypervisor(.free(origin, order: UInt8(truncatingIfNeeded: bits >> 8)))
         case 4: self = .hypervisor(.freeTail(origin))
+        case 5:
+            self = .guest(
+                slot: UInt8(truncatingIfNeeded: bits >> 8), bits & (1 << 4) == 0 ? .nothing : .sink)
         default: return nil
         }
     }

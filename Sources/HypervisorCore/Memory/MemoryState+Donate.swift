@@ -92,6 +92,7 @@ extension MemoryState {
             switch ledger.state(of: frame, on: processor) {
             case .host: .host
             case .hypervisor: .hypervisor
+            case .guest: .guest
             }
         }
     }

@@ -7,6 +7,8 @@ import Machine
 
 /// What became of a host stage-2 translation fault.
 public enum HostFaultAnswer: Equatable, Sendable {
+    /// The access may be made again, and ends in the sink.
+    case sunk
     /// The access may be made again: the page is mapped now.
     case mapped
     /// The access may be made again: another CPU was between break and make, or had mapped it.
@@ -15,19 +17,43 @@ public enum HostFaultAnswer: Equatable, Sendable {
     case refused
 }
 
+/// What kind of access of the host was aborted, as far as the answer depends on it.
+public enum HostAccessKind: Equatable, Sendable {
+    /// A load or a store of EL1 to a kernel address.
+    case kernelData
+    /// Anything else: EL0, user addresses, fetches, table walks.
+    case other
+}
+
 extension MemoryState {
     /// Answers a translation fault of the host at an intermediate physical page.
     mutating func answerHostFault(
-        at frame: Frame<HostPhysical>, on processor: some Processor
+        at frame: Frame<HostPhysical>, by access: HostAccessKind, on processor: some Processor
     ) -> HostFaultAnswer {
-        let answer = decideHostFault(at: frame, on: processor)
+        var answer = decideHostFault(at: frame, on: processor)
+        if answer == .refused, needsSink(frame, access), sink(frame, on: processor) { answer = .sunk }
         switch answer {
+        case .sunk: break
         case .mapped: hostFaults.mapped &+= 1
         case .spurious: hostFaults.spurious &+= 1
         case .refused: hostFaults.refused &+= 1
         }
         return answer
     }
+
+    /// A data access of the kernel to its own map of memory has no way out of a fault. A user
+    /// address has one, but for the kernel's loops that make the access again and again.
+    private mutating func needsSink(_ frame: Frame<HostPhysical>, _ access: HostAccessKind) -> Bool {
+        switch access {
+        case .kernelData: return true
+        case .other: break
+        }
+        lastRefused = lastRefused.frame == frame.number ? (frame.number, lastRefused.times &+ 1) : (frame.number, 1)
+        return lastRefused.times > Self.refusalsInARow
+    }
+
+    /// Refusals of one page in a row after which the host gets a sink there.
+    private static var refusalsInARow: UInt64 { 16 }
 
     private mutating func decideHostFault(
         at frame: Frame<HostPhysical>, on processor: some Processor

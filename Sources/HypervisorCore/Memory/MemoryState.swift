@@ -21,6 +21,12 @@ public struct MemoryState: Sendable {
     /// Bytes of ledger that are mapped.
     public let ledgerBytes: UInt64
     var hostFaults = HostFaultCounters()
+    /// What the host finds instead of some pages that it lost; taken from the pool when first needed.
+    var sinkPage: Frame<HostPhysical>?
+    /// Pages that protected guests own.
+    var guestPages: UInt64 = 0
+    /// The page that the host was last refused, and how often in a row.
+    var lastRefused: (frame: UInt64, times: UInt64) = (0, 0)
     /// The virtual machines, in pages of their own.
     var machines = MachineSlots()
 
@@ -29,6 +35,7 @@ public struct MemoryState: Sendable {
         var mapped: UInt64 = 0
         var spurious: UInt64 = 0
         var refused: UInt64 = 0
+        var sunk: UInt64 = 0
     }
 
     /// What the host may do with its RAM: everything; stage-1 decides about cacheability.

@@ -29,7 +29,7 @@ extension Hypervisor {
         return memory.withLock(on: processor) { state in
             switch state.report(frame, on: processor) {
             case .host, .firmware: true
-            case .hypervisor, .notMemory: false
+            case .hypervisor, .guest, .notMemory: false
             }
         }
     }

@@ -33,11 +33,12 @@ extension Hypervisor {
         case .translation, .accessFlag:
             // HPFAR_EL2 holds the page for these (DDI 0487, D24.2.66): bits 43:4 are IPA bits 51:12.
             let page = Frame<HostPhysical>((processor.read(.hpfarEL2) >> 4) & ((1 << 40) &- 1))
+            let access = accessKind(syndrome, frame, on: processor)
             let answer = memory.withLock(on: processor) { state in
-                state.answerHostFault(at: page, on: processor)
+                state.answerHostFault(at: page, by: access, on: processor)
             }
             switch answer {
-            case .mapped, .spurious: return
+            case .mapped, .spurious, .sunk: return
             case .refused: break
             }
         case .other(let status) where status == tlbConflict:
@@ -50,6 +51,16 @@ extension Hypervisor {
             memory.withLock(on: processor) { $0.noteRefusedAccess() }
         }
         frame.inject(.refusedAccess(syndrome), features: features, on: processor)
+    }
+
+    private func accessKind(
+        _ syndrome: ExceptionSyndrome, _ frame: HostFrame, on processor: P
+    ) -> HostAccessKind {
+        let state = frame.processorState.mode
+        guard syndrome.exceptionClass == .dataAbortLower, !syndrome.isOnTableWalk, state == .el1h || state == .el1t
+        else { return .other }
+        // Bit 55 tells the kernel's half of the address space.
+        return processor.read(.farEL2) & (1 << 55) != 0 ? .kernelData : .other
     }
 
     /// DFSC of a TLB conflict abort.

@@ -79,7 +79,8 @@ extension DisassembledFunction {
 extension Instruction {
     var stackGrowth: Int {
         let words = operands.split { $0 == "," || $0 == " " || $0 == "[" || $0 == "]" }.map(String.init)
-        if mnemonic == "sub", words.count >= 3, words[0] == "sp", words[1] == "sp", let value = Self.immediate(words[2]) {
+        if mnemonic == "sub", words.count >= 3, words[0] == "sp", words[1] == "sp", let value = Self.immediate(words[2])
+        {
             return words.count >= 5 && words[3] == "lsl" ? value << (Self.immediate(words[4]) ?? 0) : value
         }
         // A store that moves the stack pointer before it stores: `[sp, #-32]!`.
@@ -93,7 +94,9 @@ extension Instruction {
 
     var usesVectorRegister: Bool {
         operands.split { ", []{}/.!#".contains($0) }.contains { word in
-            guard let kind = word.first, "bhsdqvz".contains(kind), let number = Int(word.dropFirst()) else { return false }
+            guard let kind = word.first, "bhsdqvz".contains(kind), let number = Int(word.dropFirst()) else {
+                return false
+            }
             return (0...31).contains(number)
         }
     }

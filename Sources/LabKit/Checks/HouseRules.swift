@@ -91,7 +91,10 @@ public enum HouseRule: String, CaseIterable, Sendable {
     /// Whether a file is source code rather than documentation or data.
     private static func isSource(_ file: String) -> Bool {
         let name = file.split(separator: "/").last ?? ""
-        guard !["md", "json", "txt", "gitignore", "swift-format", "modulemap"].contains(where: { name.hasSuffix(".\($0)") })
+        guard
+            !["md", "json", "txt", "gitignore", "swift-format", "modulemap"].contains(where: {
+                name.hasSuffix(".\($0)")
+            })
         else { return false }
         return file.hasPrefix("Sources/") || file.hasPrefix("Tests/") || file.hasPrefix("Platforms/")
             || ["Package.swift", "Makefile", "run"].contains(String(name))
@@ -126,7 +129,9 @@ public enum HouseRule: String, CaseIterable, Sendable {
         while let range = rest.firstRange(of: word) {
             let before = range.lowerBound > text.startIndex ? text[text.index(before: range.lowerBound)] : " "
             let after = range.upperBound < text.endIndex ? text[range.upperBound] : " "
-            if !before.isLetter && !before.isNumber && before != "_" && !after.isLetter && !after.isNumber && after != "_" {
+            if !before.isLetter && !before.isNumber && before != "_" && !after.isLetter && !after.isNumber
+                && after != "_"
+            {
                 return true
             }
             rest = rest[range.upperBound...]

@@ -43,7 +43,8 @@ public struct HypervisorPanic: Equatable, Sendable {
             }
         }
         guard isFound, base != 0, elr != 0 else {
-            throw .malformed(file: "The panic record", why: "no line `\(mark)elr=…` with an address and a base was found")
+            throw .malformed(
+                file: "The panic record", why: "no line `\(mark)elr=…` with an address and a base was found")
         }
     }
 

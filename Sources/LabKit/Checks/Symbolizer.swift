@@ -77,7 +77,8 @@ public struct Symbolizer: Sendable {
         for (index, address) in addresses.enumerated() {
             let chain = index < chains.count ? chains[index] : []
             for (depth, frame) in chain.enumerated() {
-                let start = depth == 0 ? "  #\(index) 0x\(String(address &- panic.base, radix: 16))" : "     inlined into"
+                let start =
+                    depth == 0 ? "  #\(index) 0x\(String(address &- panic.base, radix: 16))" : "     inlined into"
                 lines.append("\(start) \(frame.function)")
                 lines.append("       \(frame.location)")
             }

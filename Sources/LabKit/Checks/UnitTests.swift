@@ -29,9 +29,11 @@ public enum UnitTests {
     static func parse(_ xml: String) -> [CheckResult] {
         var results: [CheckResult] = []
         for element in xml.split(separator: "<testcase ").dropFirst() {
+            let text = " \(element)"
             func attribute(_ name: String) -> String {
-                guard let start = element.firstRange(of: "\(name)=\"") else { return "" }
-                return String(element[start.upperBound...].prefix { $0 != "\"" })
+                // With the blank before it, for one attribute's name ends like another's.
+                guard let start = text.firstRange(of: " \(name)=\"") else { return "" }
+                return String(text[start.upperBound...].prefix { $0 != "\"" })
             }
             let failed = element.contains("<failure")
             results.append(

@@ -3,8 +3,8 @@
 // A machine's console as it grows: kept whole, written to a file, and searched by scripts.
 
 import Foundation
-public import SystemPackage
 import Synchronization
+public import SystemPackage
 
 /// How long a script waits.
 public struct Patience: Sendable {

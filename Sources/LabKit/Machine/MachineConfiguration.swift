@@ -97,7 +97,10 @@ extension MachineConfiguration {
             for (file, options) in [("AAVMF_CODE.fd", "readonly=on"), ("AAVMF_VARS.fd", "snapshot=on")] {
                 let path = Self.firmwareFolder.appending(file)
                 guard path.exists else { throw .missingFile(path, madeBy: "lab setup") }
-                words += ["-drive", "if=pflash,format=raw,unit=\(options == "readonly=on" ? 0 : 1),file=\(path.string),\(options)"]
+                words += [
+                    "-drive",
+                    "if=pflash,format=raw,unit=\(options == "readonly=on" ? 0 : 1),file=\(path.string),\(options)",
+                ]
             }
         }
         if disk != nil, let diskImage {

@@ -110,7 +110,8 @@ public struct AptRoot: Sendable {
         var found: Set<OfferedPackage> = []
         var fields: [String: String] = [:]
         func finish() {
-            if let name = fields["Package"], let version = fields["Version"], let architecture = fields["Architecture"] {
+            if let name = fields["Package"], let version = fields["Version"], let architecture = fields["Architecture"]
+            {
                 found.insert(
                     OfferedPackage(name: name, version: DebianVersion(version), architecture: architecture))
             }

@@ -94,7 +94,8 @@ public enum MachineSetup {
         }
         let still = try await Self.missing()
         guard still.isEmpty else {
-            throw LabError.packageUnavailable(still.map { "\($0.package) in the version needed" }.joined(separator: ", "))
+            throw LabError.packageUnavailable(
+                still.map { "\($0.package) in the version needed" }.joined(separator: ", "))
         }
     }
 
@@ -106,7 +107,6 @@ public enum MachineSetup {
         throw .needsRoot(packages: tools.map(\.package))
     }
 }
-
 
 extension OfferedPackage {
     /// Whether this is a rebuild of a newer release's package.

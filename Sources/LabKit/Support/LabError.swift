@@ -37,14 +37,15 @@ extension LabError: CustomStringConvertible {
         case .missingProgram(let name):
             return "\(name) was not found: it is not on PATH.\nNext: run `lab setup`, which installs what is missing."
         case .programFailed(let command, let status, let tail, let log):
-            let where_ = log.map { "\nNext: read \($0.string), then run the command again." } ?? ""
+            let nextStep = log.map { "\nNext: read \($0.string), then run the command again." } ?? ""
             let output = tail.isEmpty ? "It printed nothing." : tail
-            return "`\(command)` \(status).\n\(output)\(where_)"
+            return "`\(command)` \(status).\n\(output)\(nextStep)"
         case .unsupportedMachine(let why):
             return "This machine cannot be prepared: \(why)\n"
                 + "Next: use Debian 12 or 13 on x86-64, or install the tools that CONTRIBUTING.md lists by hand."
         case .needsRoot(let packages):
-            return "Packages are missing (\(packages.joined(separator: " "))) and this user is neither root nor has sudo.\n"
+            return
+                "Packages are missing (\(packages.joined(separator: " "))) and this user is neither root nor has sudo.\n"
                 + "Next: run `lab setup` once as root."
         case .packageUnavailable(let what):
             return "The machine's package sources do not offer \(what).\n"

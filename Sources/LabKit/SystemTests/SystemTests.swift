@@ -2,7 +2,7 @@
 //
 // Running scenarios, one machine after another.
 
-import SystemPackage
+public import SystemPackage
 
 /// Runs system tests.
 public struct SystemTests: Sendable {
@@ -28,9 +28,14 @@ public struct SystemTests: Sendable {
         }
     }
 
+    /// Where a scenario's console and command line are kept.
+    public func folder(of scenario: Scenario) -> FilePath {
+        images.workspace.runs.appending(scenario.identifier.replacing("/", with: "-"))
+    }
+
     /// Runs one scenario.
     public func run(_ scenario: Scenario) async throws -> [CheckResult] {
-        let folder = images.workspace.runs.appending(scenario.identifier.replacing("/", with: "-"))
+        let folder = folder(of: scenario)
         let boot = MachineBoot(
             kernel: images.hostKernel, ramDisk: images.hostRAMDisk, append: scenario.parameters)
         var failure: CheckResult?

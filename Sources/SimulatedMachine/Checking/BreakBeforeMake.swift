@@ -63,7 +63,8 @@ extension SimulatedMachine {
         // What may still be cached for these pages is harmless only if it is the very same leaf.
         var conflict: StaleEntry?
         stale.removeAll { entry in
-            guard entry.tree == record.tree, entry.overlaps(input, pages) else { return false }
+            guard entry.regime == regime, entry.vmid == trees[record.tree].vmid, entry.overlaps(input, pages)
+            else { return false }
             if case .leaf(let leaf) = reading, entry.target == .leaf(leaf), entry.level == record.level {
                 return true
             }
@@ -156,6 +157,11 @@ extension SimulatedMachine {
             $0.regime == .hypervisor && $0.cached & state.bit != 0 && $0.active & state.bit == 0
         }) {
             report(.rootReplaced, cpu: index, "EL2's TLB may hold entries of the tree at \(hex(tree.shape.root << 12))")
+        }
+        if let entry = stale.first(where: {
+            $0.regime == .hypervisor && $0.brokenBy == nil && $0.cpus & state.bit != 0
+        }) {
+            report(.rootReplaced, cpu: index, "\(describe(entry))")
         }
     }
 }

@@ -15,7 +15,6 @@ struct StaleEntry {
     }
 
     let serial: UInt64
-    let tree: Int
     let regime: Regime
     let vmid: UInt16
     /// The input frames that the entry translates.
@@ -33,9 +32,10 @@ struct StaleEntry {
     var endingHeld: UInt64 = 0
     var endingCombined: UInt64 = 0
     /// The CPU that broke it, and whether its store has been published: before that a walk may
-    /// fetch the old translation again, so an invalidation achieves nothing.
-    let brokenBy: Int
-    var isPublished = false
+    /// fetch the old translation again, so an invalidation achieves nothing. Nil if the entry is
+    /// left from a tree that nobody walks any more.
+    let brokenBy: Int?
+    var isPublished: Bool
     /// Only permissions were relaxed: the entry can cause an abort more, never an access more.
     let isBenign: Bool
 
@@ -49,16 +49,17 @@ struct StaleEntry {
 extension SimulatedMachine {
     /// Remembers a translation that a store has just ended.
     func breakTranslation(
-        _ cpu: Int, tree: Int, input: UInt64, level: UInt8, _ target: StaleEntry.Target, benign: Bool = false
+        _ cpu: Int?, tree: Int, input: UInt64, level: UInt8, _ target: StaleEntry.Target, benign: Bool = false
     ) -> UInt64 {
         let serial = nextSerial
         nextSerial += 1
         stale.append(
             StaleEntry(
-                serial: serial, tree: tree, regime: trees[tree].regime, vmid: trees[tree].vmid,
+                serial: serial, regime: trees[tree].regime, vmid: trees[tree].vmid,
                 input: input, pages: 1 << WalkShape.entryShift(level), level: level, target: target,
                 cpus: trees[tree].active | trees[tree].cached,
-                isCombined: trees[tree].regime == .stage2, brokenBy: cpu, isBenign: benign))
+                isCombined: trees[tree].regime == .stage2, brokenBy: cpu,
+                isPublished: cpu == nil, isBenign: benign))
         return serial
     }
 

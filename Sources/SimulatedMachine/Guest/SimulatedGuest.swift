@@ -19,6 +19,12 @@ extension SimulatedCPU: GuestProcessor {
         return machine.guest?.run(on: self, vcpu: vcpu) ?? .interrupt
     }
 
+    /// A counter: the model's CPUs are deterministic.
+    public func hardwareRandom() -> UInt64 { machine.steps }
+
+    /// The model has no instruction caches.
+    public func invalidateInstructionCaches() { machine.step(index) }
+
     public func guestVectors(_ mitigation: BranchMitigation) -> UInt64 { 0x1000 }
 
     public func hostVectors(_ mitigation: BranchMitigation) -> UInt64 { 0x800 }

@@ -104,7 +104,16 @@ extension SimulatedMachine {
         markDirty(cpu, slot)
     }
 
+    /// A page that is a table only of trees that nobody walks can be written like any other.
+    private func settleIfUnused(_ slot: PhysicalMemory.Slot) {
+        guard memory.states[slot.index].isTable, let record = tables[memory.frames[slot.index]],
+            trees[record.tree].active == 0
+        else { return }
+        settle(record.tree)
+    }
+
     private func storeWord(_ cpu: Int, _ slot: PhysicalMemory.Slot, _ index: Int, old: UInt64, new: UInt64) {
+        settleIfUnused(slot)
         memory.setWord(slot, index, new)
         if memory.states[slot.index].isTable {
             tableStore(cpu, frame: memory.frames[slot.index], index: index, old: old, new: new)
@@ -128,6 +137,7 @@ extension SimulatedMachine {
     func zeroPage(_ cpu: Int, _ address: UInt64) {
         guard let slot = translate(cpu, address, writing: true) else { return }
         let frame = memory.frames[slot.index]
+        settleIfUnused(slot)
         if memory.states[slot.index].isTable {
             report(.tableReused, cpu: cpu, "page \(hex(frame)) is zeroed while walkers may read it as a table")
             for index in 0..<512 {

@@ -9,31 +9,29 @@ extension SimulatedMachine {
     /// Looks at a CPU's registers after one that matters was written.
     func updateTrees(_ cpu: Int) {
         let state = cpus[cpu]
-        hypervisorEpoch &+= 1
-
         var hypervisorShape: WalkShape?
         if state.isOn, state.hasStage1 {
             hypervisorShape = WalkShape(ttbr: state[.ttbr0EL2], tcr: state[.tcrEL2])
         }
-        cpus[cpu].hypervisorTree = move(
-            cpu, from: state.hypervisorTree, to: hypervisorShape, .hypervisor, vmid: 0)
+        let before = state.hypervisorTree
+        state.hypervisorTree = move(cpu, from: before, to: hypervisorShape, .hypervisor, vmid: 0)
+        if state.hypervisorTree != before || hypervisorShape == nil { hypervisorEpoch &+= 1 }
 
         var stage2Shape: WalkShape?
-        if state.isOn, state.hasStage2 {
+        if state.isOn, state.hasStage2, !state.hasWalksOff {
             stage2Shape = WalkShape(vttbr: state[.vttbrEL2], vtcr: state[.vtcrEL2])
         }
-        cpus[cpu].stage2Tree = move(
-            cpu, from: state.stage2Tree, to: stage2Shape, .stage2, vmid: state.vmid)
+        state.stage2Tree = move(cpu, from: state.stage2Tree, to: stage2Shape, .stage2, vmid: state.vmid)
 
         if state.isOn, !state.hasStage2 {
             // EL1 and EL0 run without stage-2; what they cache carries this VMID (D8.14.4).
-            cpus[cpu].bypassVMID = state.vmid
+            state.bypassVMID = state.vmid
         }
         if state.isOn, state.hasUnknownTLB, state.hasStage1 || state.hasStage2 {
             report(
                 .unknownTLB, cpu: cpu,
                 "translation is turned on, but the TLB was not invalidated since the CPU got its power")
-            cpus[cpu].hasUnknownTLB = false
+            state.hasUnknownTLB = false
         }
     }
 
@@ -46,14 +44,16 @@ extension SimulatedMachine {
         }
         guard let shape else { return nil }
 
-        if regime == .stage2 {
-            for tree in trees
-            where tree.isTracked && tree.regime == regime && tree.vmid == vmid && tree.shape != shape
-                && tree.cached & bit != 0
-            {
+        for index in trees.indices
+        where trees[index].isTracked && trees[index].regime == regime && trees[index].vmid == vmid
+            && trees[index].shape != shape
+        {
+            if trees[index].active == 0 {
+                settle(index)
+            } else if regime == .stage2 {
                 report(
                     .rootReplaced, cpu: cpu,
-                    "VMID \(vmid) moves to the root at \(hex(shape.root << 12)) while entries of the root at \(hex(tree.shape.root << 12)) may be cached"
+                    "VMID \(vmid) gets the root at \(hex(shape.root << 12)) while another CPU uses it with the root at \(hex(trees[index].shape.root << 12))"
                 )
             }
         }
@@ -73,7 +73,63 @@ extension SimulatedMachine {
             let covered = page << (WalkShape.entryShift(shape.startLevel) + 9)
             attach(cpu, shape.root + page, tree: index, level: shape.startLevel, input: covered)
         }
+        checkLeftovers(cpu, index)
         return index
+    }
+
+    /// Nobody walks a tree any more, and its pages are about to become something else, or its VMID
+    /// another tree's. All that it offered may still be cached, and is so remembered.
+    func settle(_ index: Int) {
+        let regime = trees[index].regime
+        for (frame, record) in tables where record.tree == index {
+            guard record.detachedBy == nil, let slot = memory.existingSlot(frame) else { continue }
+            for place in 0..<512 {
+                let word = memory.word(slot, place)
+                guard word & 1 == 1 else { continue }
+                let input = record.input + UInt64(place) << WalkShape.entryShift(record.level)
+                switch Reading(word, level: record.level, regime: regime) {
+                case .fault: break
+                case .table(let next, _):
+                    _ = breakTranslation(nil, tree: index, input: input, level: record.level, .table(next))
+                case .leaf(let leaf):
+                    _ = breakTranslation(nil, tree: index, input: input, level: record.level, .leaf(leaf))
+                }
+            }
+        }
+        trees[index].active = 0
+        trees[index].cached = 0
+        dropUnusedTrees()
+    }
+
+    /// A tree comes into use: what its VMID's entries may still hold must be what it says itself.
+    private func checkLeftovers(_ cpu: Int, _ index: Int) {
+        let tree = trees[index]
+        guard tree.regime == .stage2 else { return }
+        var isReported = false
+        stale.removeAll { entry in
+            guard entry.regime == .stage2, entry.vmid == tree.vmid, !entry.isBenign else { return false }
+            switch entry.target {
+            case .leaf(let old):
+                if case .leaf(let new, let level) = walk(index, entry.input), new == old, level == entry.level {
+                    trees[index].cached |= entry.cpus
+                    return true
+                }
+            case .table(let frame):
+                if let record = tables[frame], record.tree == index, record.input == entry.input,
+                    record.level == entry.level + 1
+                {
+                    trees[index].cached |= entry.cpus
+                    return true
+                }
+            }
+            if entry.cpus & cpus[cpu].bit != 0, !isReported {
+                isReported = true
+                report(
+                    .rootReplaced, cpu: cpu,
+                    "VMID \(tree.vmid) is used with the root at \(hex(tree.shape.root << 12)), but \(describe(entry))")
+            }
+            return false
+        }
     }
 
     /// Registers a page as a live table, and all tables below it.
@@ -127,7 +183,6 @@ extension SimulatedMachine {
             trees[index].isDropped = true
             hypervisorEpoch &+= 1
             for (frame, record) in tables where record.tree == index { detach(frame) }
-            stale.removeAll { $0.tree == index }
         }
     }
 

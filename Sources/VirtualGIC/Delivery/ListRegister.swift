@@ -75,6 +75,10 @@ public struct HypervisorControl: Equatable, Sendable {
     public static let onNonePending = HypervisorControl(bits: 1 << 3)
     /// VGrp0EIE: maintenance while the guest has group 0 enabled.
     public static let onGroupZeroEnabled = HypervisorControl(bits: 1 << 4)
+    /// VGrp0DIE: maintenance while the guest has group 0 disabled.
+    public static let onGroupZeroDisabled = HypervisorControl(bits: 1 << 5)
+    /// VGrp1DIE: maintenance while the guest has group 1 disabled.
+    public static let onGroupOneDisabled = HypervisorControl(bits: 1 << 7)
     /// VGrp1EIE: maintenance while the guest has group 1 enabled.
     public static let onGroupOneEnabled = HypervisorControl(bits: 1 << 6)
     /// TDIR: writes of ICC_DIR_EL1 trap, see `VirtualGIC.deactivate(_:by:)`.

@@ -88,9 +88,10 @@ extension VirtualGIC {
             }
         }
         for index in 0..<registers.count {
-            registers[index] = index < used ? present(Choice(bits: registers[index]).intid, to: vcpu).bits : 0
+            let choice = Choice(bits: registers[index])
+            registers[index] = index < used ? present(choice.intid, to: vcpu, leftover).bits : 0
         }
-        return FlushResult(used: used, control: control(for: leftover))
+        return FlushResult(used: used, control: control(for: leftover, vmcr))
     }
 
     /// Puts a choice at its place among the first `used` registers.
@@ -124,20 +125,26 @@ extension VirtualGIC {
     }
 
     /// Moves an interrupt into a list register.
-    private mutating func present(_ intid: Int, to vcpu: VCPUIndex) -> ListRegister {
+    private mutating func present(_ intid: Int, to vcpu: VCPUIndex, _ leftover: Leftover) -> ListRegister {
         guard let place = shape.place(of: intid, seenBy: vcpu) else { return .empty }
         var state = self[place]
         var bits = UInt64(truncatingIfNeeded: intid) | UInt64(state.priority) &<< 48
         if state.group == .one { bits |= ListRegister.groupOne }
         if state.isActive { bits |= ListRegister.active }
-        // An active level-triggered interrupt is not made pending again: its line is looked at when
-        // it ends. And the pending state of a physical interrupt is the physical GIC's.
-        var mayBePending = !state.isActive || state.trigger == .edge
+        var mayBePending = true
         if let physical = state.physical {
+            // The pending state of a physical interrupt is the physical GIC's.
             bits |= ListRegister.hardware | UInt64(physical) &<< 32
-            if state.isActive { mayBePending = false }
+            mayBePending = !state.isActive
         } else if state.trigger == .level {
+            // The line is looked at when the interrupt ends, and only then it is made pending again.
             bits |= ListRegister.maintenanceOnEnd
+            mayBePending = !state.isActive
+        } else if state.isActive, state.isSignalled, place.target(state) != vcpu || leftover.has(.signalled) {
+            // At its end it would be pending here, before others that may have to come first, or
+            // although it is routed elsewhere by now.
+            bits |= ListRegister.maintenanceOnEnd
+            mayBePending = false
         }
         if mayBePending, state.isSignalled, distributorControl.enables(state.group) {
             bits |= ListRegister.pending
@@ -149,9 +156,16 @@ extension VirtualGIC {
         return ListRegister(bits: bits)
     }
 
-    private func control(for leftover: Leftover) -> HypervisorControl {
+    private func control(for leftover: Leftover, _ vmcr: VirtualMachineControl) -> HypervisorControl {
         var control = HypervisorControl.enabled
-        if leftover.has(.signalled) { control.insert(.onNonePending) }
+        if leftover.has(.signalled) {
+            control.insert(.onNonePending)
+            // Were the guest to disable one group, the other's would have to come in its place.
+            if vmcr.enables(.zero), vmcr.enables(.one) {
+                control.insert(.onGroupZeroDisabled)
+                control.insert(.onGroupOneDisabled)
+            }
+        }
         if leftover.has(.active) {
             control.insert(.onMissingEntry)
             control.insert(.trapsDeactivation)

@@ -77,4 +77,7 @@ struct InterruptPlace {
     /// The vCPU whose private interrupt it is.
     let owner: VCPUIndex?
     let word: Int
+
+    /// The vCPU that the interrupt is for.
+    func target(_ state: InterruptState) -> VCPUIndex? { owner ?? state.target }
 }

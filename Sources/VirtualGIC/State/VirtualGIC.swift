@@ -89,7 +89,7 @@ public struct VirtualGIC<Store: InterruptStore>: ~Copyable {
         _ place: InterruptPlace, from old: InterruptState, to new: InterruptState
     ) -> VCPUSet {
         var state = new
-        let target = place.owner ?? new.target
+        let target = place.target(new)
         let home: VCPUIndex? =
             if new.isInListRegister {
                 old.residence

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// The guest's memory: slots, pages that the guest touches, and changes of the process's mappings.
+
+internal import CHostKernel
+internal import HypervisorInterface
+internal import KVMCore
+
+extension VM {
+    /// KVM_SET_USER_MEMORY_REGION.
+    func setRegion(_ region: MemoryRegionArgument) throws(LinuxError) {
+        let limits = RegionLimits(addressBits: facts.addressBits, userLimit: facts.machine.userLimit)
+        try withConfiguration { (_) throws(LinuxError) in
+            let result = withMemory { memory -> Result<SlotChange, LinuxError> in
+                do throws(LinuxError) {
+                    let change = try memory.slots.change(region, limits: limits)
+                    memory.invalidation.cut()
+                    return .success(change)
+                } catch {
+                    return .failure(error)
+                }
+            }
+            switch result {
+            case .success(.removed(let run)): unmap(run, .maySleep)
+            case .success(.added), .success(.none): break
+            case .failure(let error): throw error
+            }
+        }
+    }
+
+    /// What became of a guest's access.
+    enum MapResult {
+        /// The guest may try again.
+        case tryAgain
+        /// There is no memory at that address.
+        case notMemory
+    }
+
+    /// Gives the guest the page that it touched.
+    func map(_ fault: GuestAccessFault) throws(LinuxError) -> MapResult {
+        let frame = fault.address >> PageUnit.shift
+        let found = withMemory { memory in
+            (address: memory.slots.slot(of: frame)?.userAddress(of: frame), ticket: memory.invalidation.ticket)
+        }
+        guard let address = found.address else { return .notMemory }
+        var page = martlet_user_page()
+        // Safety: the structure is this function's own.
+        let error = unsafe martlet_kernel_user_page_get(address, fault.kind == .write ? 1 : 0, &page)
+        guard error == 0 else {
+            // A signal, or a page that is on its way: the run loop looks at signals.
+            if -error == LinuxError.interrupted.rawValue || error == -11 { return .tryAgain }
+            throw .fault
+        }
+        let machine = facts.machine
+        if machine.needsClean { martlet_kernel_page_clean(page.frame) }
+        if machine.needsFetchSync, fault.kind == .fetch { martlet_kernel_page_sync_fetch(page.frame) }
+        let access = GuestAccess(
+            after: fault.kind, isWritable: page.is_writable != 0, fetchFollowsWrites: !machine.needsFetchSync)
+        let status = withMemory { memory -> Int64? in
+            guard memory.invalidation.allows(address, since: found.ticket) else { return nil }
+            return EL2.call(
+                .mapGuest, vm: handle,
+                GuestCallArguments(second: frame, third: page.frame, fourth: 1, fifth: access.rawValue)
+            ).status
+        }
+        let isMapped = status == CallStatus.success.rawValue
+        // Safety: the reference of above.
+        unsafe martlet_kernel_user_page_put(&page, isMapped && access.contains(.write) ? 1 : 0)
+        switch status.map({ CallStatus(rawValue: $0) }) {
+        case .none, .success: return .tryAgain
+        case .noMemory:
+            try donateTables(order: tableOrder)
+            return .tryAgain
+        // The page is EL2's or another guest's own, or is lent too often.
+        case .denied: throw .fault
+        default: throw LinuxError(el2: status ?? 0)
+        }
+    }
+
+    /// 32 tables map 64 MiB in pages, and are more than any single change needs.
+    private var tableOrder: UInt32 { 5 }
+
+    /// Whether the caller may sleep.
+    enum Context {
+        case maySleep, mustNotSleep
+    }
+
+    /// Takes pages back from the guest; afterwards it reaches none of them.
+    func unmap(_ run: GuestRun, _ context: Context) {
+        var rest = run
+        while let piece = rest.takePiece() {
+            unmapPiece(piece, context)
+            if context == .maySleep { martlet_kernel_pause() }
+        }
+    }
+
+    private func unmapPiece(_ piece: GuestRun, _ context: Context) {
+        // The kernel reuses the pages when this returns, so that there is no giving up.
+        while true {
+            let answer = EL2.call(
+                .unmapGuest, vm: handle, GuestCallArguments(second: piece.first, third: piece.pages))
+            guard answer.status == CallStatus.noMemory.rawValue else { return }
+            // EL2 wants to be able to split a block, whether there is one or not. The page may come
+            // from the kernel's reserves; as this frees memory, some comes.
+            let frame = martlet_kernel_pages_allocate(0, context == .maySleep ? 1 : 0)
+            guard frame != 0 else { continue }
+            let given = EL2.call(.donateToVM, vm: handle, GuestCallArguments(second: frame, third: 1))
+            if given.status == CallStatus.success.rawValue { continue }
+            let pooled = EL2.call(.topUp, frame, 1)
+            if pooled.status != CallStatus.success.rawValue { martlet_kernel_pages_free(frame, 1) }
+        }
+    }
+
+    /// Takes all pages back behind user addresses `start ..< end`.
+    func unmap(behind start: UInt64, _ end: UInt64, _ context: Context) {
+        var place = 0
+        while place < withMemory({ $0.slots.end }) {
+            let run = withMemory { $0.slots.run(at: place, behind: start, end) }
+            if let run { unmap(run, context) }
+            place += 1
+        }
+    }
+}
+
+/// User addresses `start ..< end` of the VM's process are about to change.
+@c(martlet_kvm_invalidate_begin)
+public func kvmInvalidateBegin(object: OpaquePointer?, start: UInt64, end: UInt64, maySleep: UInt32) {
+    let vm = unsafe VM(object!)
+    vm.withMemory { $0.invalidation.begin(start, end) }
+    vm.unmap(behind: start, end, maySleep != 0 ? .maySleep : .mustNotSleep)
+}
+
+/// They have changed.
+@c(martlet_kvm_invalidate_end)
+public func kvmInvalidateEnd(object: OpaquePointer?, start: UInt64, end: UInt64) {
+    unsafe VM(object!).withMemory { $0.invalidation.end(start, end) }
+}
+
+/// The process's memory is gone; no thread of it runs a vCPU any more.
+@c(martlet_kvm_release)
+public func kvmRelease(object: OpaquePointer?) {
+    unsafe VM(object!).unmap(behind: 0, .max, .maySleep)
+}

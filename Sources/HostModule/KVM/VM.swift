@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// A VM: its state beside the kernel's object, and the locks that own the parts of the state.
+
+internal import CHostKernel
+internal import HypervisorInterface
+internal import KVMCore
+internal import VirtualGIC
+
+/// What is fixed when a VM is made.
+struct VMFacts {
+    /// EL2's handle; 0 before EL2 knows the VM.
+    var handle: UInt64 = 0
+    let addressBits: UInt64
+    let machine: GuestMachine
+}
+
+/// The VM's make-up, under the configuration mutex.
+struct VMConfiguration {
+    /// vCPUs that have been made; each is at its place for ever.
+    var vcpus = 0
+}
+
+/// The VM's memory, under the memory lock. All bytes zero is the initial value.
+struct VMMemory: ~Copyable {
+    var slots = MemorySlots()
+    var invalidation = Invalidation()
+}
+
+/// The VM's interrupts, under the interrupt lock.
+struct VMInterrupts: ~Copyable {
+    var device: GICDevice?
+    /// The GIC, once it is initialised; its words lie behind it.
+    var gic: UnsafeMutablePointer<VirtualGIC<KernelWords>>?
+    /// The number of the vCPU at each place.
+    var numbers: InlineArray<64, UInt32> = InlineArray(repeating: 0)
+    /// vCPUs that have been made.
+    var vcpus = 0
+    /// How often each vCPU, by its number, has been turned on by another one.
+    var turnedOn: InlineArray<64, UInt32> = InlineArray(repeating: 0)
+}
+
+/// What lives in the kernel's memory for a VM.
+struct VMState: ~Copyable {
+    var facts: VMFacts
+    var configuration = VMConfiguration()
+    var interrupts = VMInterrupts()
+}
+
+/// A VM that the caller keeps alive by a reference.
+@safe struct VM {
+    let object: OpaquePointer
+    private let state: UnsafeMutablePointer<VMState>
+    private let memory: UnsafeMutablePointer<VMMemory>
+
+    // The memory's table is too large to be built on a kernel stack; the kernel gives it zeroed.
+    private static var memoryOffset: Int { (MemoryLayout<VMState>.stride + 63) & ~63 }
+    private static var stateSize: Int { memoryOffset + MemoryLayout<VMMemory>.stride }
+
+    /// The VM of a kernel object.
+    init(_ object: OpaquePointer) {
+        unsafe self.object = object
+        // Safety: the kernel gave as many zeroed bytes as `make` asked for, and `make` initialised
+        // the first part of them.
+        let base = unsafe martlet_kernel_vm_state(object)!
+        unsafe state = base.assumingMemoryBound(to: VMState.self)
+        unsafe memory = (base + VM.memoryOffset).assumingMemoryBound(to: VMMemory.self)
+    }
+
+    /// Makes a kernel object with one reference.
+    static func make(_ facts: VMFacts) throws(LinuxError) -> VM {
+        guard let object = unsafe martlet_kernel_vm_make(UInt64(stateSize)) else { throw .noMemory }
+        // Safety: fresh memory of this size, aligned for any type.
+        unsafe martlet_kernel_vm_state(object)!.bindMemory(to: VMState.self, capacity: 1)
+            .initialize(to: VMState(facts: facts))
+        return unsafe VM(object)
+    }
+
+    /// Drops a reference.
+    func put() { unsafe martlet_kernel_vm_put(object) }
+
+    /// What never changes once others see the VM.
+    var facts: VMFacts { unsafe state.pointee.facts }
+    /// EL2's handle.
+    var handle: UInt64 { unsafe state.pointee.facts.handle }
+
+    /// EL2 knows the VM by this handle. Only before others see the VM.
+    func setHandle(_ handle: UInt64) { unsafe state.pointee.facts.handle = handle }
+
+    /// Refuses a process that did not make the VM: the memory is another one's.
+    func checkCaller() throws(LinuxError) {
+        guard unsafe martlet_kernel_vm_is_mine(object) != 0 else { throw .inputOutput }
+    }
+
+    /// Runs `body` with the configuration locked. It may sleep.
+    func withConfiguration<Result>(
+        _ body: (inout VMConfiguration) throws(LinuxError) -> Result
+    ) throws(LinuxError) -> Result {
+        guard unsafe martlet_kernel_vm_lock(object) == 0 else { throw .interrupted }
+        defer { unsafe martlet_kernel_vm_unlock(object) }
+        return try unsafe body(&state.pointee.configuration)
+    }
+
+    /// Runs `body` with the memory locked. It must not sleep.
+    func withMemory<Result>(_ body: (inout VMMemory) -> Result) -> Result {
+        unsafe martlet_kernel_memory_lock(object)
+        defer { unsafe martlet_kernel_memory_unlock(object) }
+        return unsafe body(&memory.pointee)
+    }
+
+    /// Runs `body` with the interrupts locked and the host's masked.
+    func withInterrupts<Result, Failure: Error>(
+        _ body: (inout VMInterrupts) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        let flags = unsafe martlet_kernel_interrupt_lock(object)
+        defer { unsafe martlet_kernel_interrupt_unlock(object, flags) }
+        return try unsafe body(&state.pointee.interrupts)
+    }
+
+    /// Wakes vCPUs by number, or has them leave the guest.
+    func kick(_ numbers: UInt64) {
+        if numbers != 0 { unsafe martlet_kernel_kick(object, numbers) }
+    }
+
+    /// Frees what the state holds, when nobody can reach the VM any more.
+    func tearDown() {
+        unsafe martlet_kernel_scratch_free(state.pointee.interrupts.gic)
+        unsafe state.deinitialize(count: 1)
+    }
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// The guest's virtual timer as an exit reports it, while no CPU runs it.
+
+/// CNTV_CTL_EL0 and CNTV_CVAL_EL0, the latter in the host's count.
+public struct GuestTimer: Equatable, Sendable {
+    /// CNTV_CTL_EL0.
+    public var control: UInt64
+    /// The count from which on the timer fires.
+    public var compare: UInt64
+
+    /// A timer with these registers.
+    public init(control: UInt64, compare: UInt64) {
+        self.control = control
+        self.compare = compare
+    }
+
+    /// Whether it can raise its interrupt at all: ENABLE without IMASK.
+    private var isArmed: Bool { control & 3 == 1 }
+
+    /// Whether its interrupt is asserted.
+    ///
+    /// Counts are compared as hardware does: as the sign of their difference is not, they are unsigned.
+    public func isAsserted(at count: UInt64) -> Bool { isArmed && count >= compare }
+
+    /// Nanoseconds until the interrupt is asserted; nil if it never is. At most an hour: whoever sleeps
+    /// longer looks again.
+    public func delay(from count: UInt64, frequency: UInt64) -> Int64? {
+        guard isArmed else { return nil }
+        guard count < compare else { return 0 }
+        let most: UInt64 = 3_600_000_000_000
+        let (high, low) = (compare &- count).multipliedFullWidth(by: 1_000_000_000)
+        guard frequency > 0, high < frequency else { return Int64(most) }
+        let nanoseconds = frequency.dividingFullWidth((high, low)).quotient
+        return Int64(min(nanoseconds, most - 1) + 1)
+    }
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// KVM_GET_ONE_REG and KVM_SET_ONE_REG: which register of a vCPU an identifier names
+// (Documentation/virt/kvm/api.rst, section 4.68).
+
+public import HypervisorInterface
+
+/// How many bytes a register has for the process.
+public enum RegisterWidth: UInt64, Sendable {
+    /// Bits 55:52 of the identifier are the binary logarithm of the bytes.
+    case word = 2
+    case doubleword = 3
+    case quadword = 4
+
+    /// Bytes.
+    public var bytes: UInt64 { 1 << rawValue }
+}
+
+/// What an identifier names.
+public enum OneRegister: Equatable, Sendable {
+    /// A register of the vCPU at EL2.
+    case vcpu(VCPURegister)
+    /// A banked register of AArch32, which no guest has: zero, and writes are ignored, as Linux does.
+    case absent
+    /// The version of PSCI, which can be read and not be changed.
+    case psciVersion
+
+    /// PSCI 1.1.
+    public static let psciVersionValue: UInt64 = 0x1_0001
+
+    private static let architecture: UInt64 = 0x6000_0000_0000_0000
+    private static let core: UInt64 = 0x0010_0000
+    private static let system: UInt64 = 0x0013_0000
+    private static let firmware: UInt64 = 0x0014_0000
+
+    /// The register of an identifier, and its width.
+    ///
+    /// Throws `.invalid` for another architecture's and for a width that the register does not have, and
+    /// `.noEntry` for what does not exist.
+    public static func decode(_ identifier: UInt64) throws(LinuxError) -> (OneRegister, RegisterWidth) {
+        guard identifier & 0xF00F_FFFF_0000_0000 == architecture,
+            let width = RegisterWidth(rawValue: identifier >> 52 & 0xF)
+        else { throw .invalid }
+        let number = identifier & 0xFFFF
+        let register: OneRegister?
+        switch identifier & 0xFFFF_0000 {
+        case core:
+            guard let (found, own) = coreRegister(number) else { throw .noEntry }
+            guard own == width else { throw .invalid }
+            return (found, width)
+        case system: register = systemRegister(number)
+        case firmware: register = number == 0 ? .psciVersion : nil
+        default: register = nil
+        }
+        guard let register, width == .doubleword else { throw .noEntry }
+        return (register, width)
+    }
+
+    // Offsets in `struct kvm_regs`, in units of 32 bits.
+    private static func coreRegister(_ offset: UInt64) -> (OneRegister, RegisterWidth)? {
+        switch offset {
+        case 0x00...0x3C where offset & 1 == 0:
+            (.vcpu(.general(UInt8(truncatingIfNeeded: offset / 2))), .doubleword)
+        case 0x3E: (.vcpu(.stackPointerEL0), .doubleword)
+        case 0x40: (.vcpu(.programCounter), .doubleword)
+        case 0x42: (.vcpu(.processorState), .doubleword)
+        case 0x44: (.vcpu(.system(.spEL1)), .doubleword)
+        case 0x46: (.vcpu(.system(.elr)), .doubleword)
+        case 0x48: (.vcpu(.system(.spsr)), .doubleword)
+        case 0x4A, 0x4C, 0x4E, 0x50: (.absent, .doubleword)
+        case 0x54...0xD0 where offset & 3 == 0:
+            (.vcpu(.vector(UInt8(truncatingIfNeeded: (offset &- 0x54) / 4))), .quadword)
+        case 0xD4: (.vcpu(.fpsr), .word)
+        case 0xD5: (.vcpu(.fpcr), .word)
+        default: nil
+        }
+    }
+
+    private static func systemRegister(_ encoding: UInt64) -> OneRegister? {
+        // The encodings of the virtual counter and of the timer's compare value are swapped in Linux'
+        // interface, for ever.
+        switch encoding {
+        case SystemRegisterEncoding.timerControl.rawValue: return .vcpu(.timerControl)
+        case SystemRegisterEncoding.timerCompare.rawValue: return .vcpu(.timerCount)
+        case SystemRegisterEncoding.counter.rawValue: return .vcpu(.timerCompare)
+        default: break
+        }
+        for register in VCPURegister.System.allCases
+        where SystemRegisterEncoding(of: register)?.rawValue == encoding { return .vcpu(.system(register)) }
+        return nil
+    }
+}
+
+extension VCPURegister {
+    /// One of EL1's registers by its name.
+    static func system(_ register: System) -> VCPURegister { .system(register.rawValue) }
+}
+
+/// The encoding of a system register in an identifier: op0, op1, CRn, CRm, op2.
+enum SystemRegisterEncoding: UInt64 {
+    case sctlr = 0xC080
+    case cpacr = 0xC082
+    case ttbr0 = 0xC100
+    case ttbr1 = 0xC101
+    case tcr = 0xC102
+    case esr = 0xC290
+    case afsr0 = 0xC288
+    case afsr1 = 0xC289
+    case far = 0xC300
+    case mair = 0xC510
+    case amair = 0xC518
+    case vbar = 0xC600
+    case contextidr = 0xC681
+    case cntkctl = 0xC708
+    case par = 0xC3A0
+    case tpidrEL1 = 0xC684
+    case tpidrEL0 = 0xDE82
+    case tpidrroEL0 = 0xDE83
+    case mdscr = 0x8012
+    case csselr = 0xD000
+    case mpidr = 0xC005
+    case timerControl = 0xDF19
+    case timerCompare = 0xDF1A
+    case counter = 0xDF02
+
+    /// The encoding of a register; nil for those that the process knows as core registers.
+    init?(of register: VCPURegister.System) {
+        switch register {
+        case .sctlr: self = .sctlr
+        case .cpacr: self = .cpacr
+        case .ttbr0: self = .ttbr0
+        case .ttbr1: self = .ttbr1
+        case .tcr: self = .tcr
+        case .esr: self = .esr
+        case .afsr0: self = .afsr0
+        case .afsr1: self = .afsr1
+        case .far: self = .far
+        case .mair: self = .mair
+        case .amair: self = .amair
+        case .vbar: self = .vbar
+        case .contextidr: self = .contextidr
+        case .cntkctl: self = .cntkctl
+        case .par: self = .par
+        case .tpidrEL1: self = .tpidrEL1
+        case .tpidrEL0: self = .tpidrEL0
+        case .tpidrroEL0: self = .tpidrroEL0
+        case .mdscr: self = .mdscr
+        case .csselr: self = .csselr
+        case .mpidr: self = .mpidr
+        case .spEL1, .elr, .spsr: return nil
+        }
+    }
+}
+
+/// What KVM_GET_REG_LIST lists.
+public enum RegisterList {
+    private static let doubleword: UInt64 = 0x6030_0000_0010_0000
+    private static let quadword: UInt64 = 0x6040_0000_0010_0000
+    private static let word: UInt64 = 0x6020_0000_0010_0000
+    private static let system: UInt64 = 0x6030_0000_0013_0000
+
+    // x0…x30, SP, PC, PSTATE, SP_EL1, ELR_EL1, SPSR[5]
+    private static let general: UInt64 = 39
+    private static let vectors: UInt64 = 32
+    private static let systemRegisters = UInt64(VCPURegister.System.allCases.count)
+
+    /// How many places a walk over the list has; some of them are empty.
+    private static let places = general + vectors + 2 + systemRegisters + 3 + 1
+    // SP_EL1, ELR_EL1 and SPSR_EL1 are core registers.
+    /// How many identifiers there are.
+    public static let count = places - 3
+
+    /// Calls `body` with each identifier, in a fixed order.
+    public static func forEach<Failure: Error>(
+        _ body: (UInt64) throws(Failure) -> Void
+    ) throws(Failure) {
+        for index in 0..<general { try body(doubleword | index * 2) }
+        for index in 0..<vectors { try body(quadword | (0x54 + index * 4)) }
+        try body(word | 0xD4)
+        try body(word | 0xD5)
+        for register in VCPURegister.System.allCases {
+            if let encoding = SystemRegisterEncoding(of: register) { try body(system | encoding.rawValue) }
+        }
+        try body(system | SystemRegisterEncoding.timerControl.rawValue)
+        try body(system | SystemRegisterEncoding.timerCompare.rawValue)
+        try body(system | SystemRegisterEncoding.counter.rawValue)
+        try body(0x6030_0000_0014_0000)
+    }
+}
