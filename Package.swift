@@ -31,13 +31,18 @@ let strict: [SwiftSetting] = [
     .enableExperimentalFeature("Lifetimes"),
 ]
 
+/// Faults that tests build into the hypervisor, by name: `MARTLET_FAULTS=PANIC,…` defines
+/// `MARTLET_FAULT_PANIC` and so on. A product image has none, which a machine-code check verifies.
+let faults: [SwiftSetting] = (Context.environment["MARTLET_FAULTS"] ?? "")
+    .split(separator: ",").map { .define("MARTLET_FAULT_\($0)") }
+
 /// A Swift target held to `strict`.
 func swift(
     _ name: String, _ dependencies: [Target.Dependency] = [], features: [String] = [], exclude: [String] = []
 ) -> Target {
     .target(
         name: name, dependencies: dependencies, exclude: exclude,
-        swiftSettings: strict + features.map { .enableExperimentalFeature($0) })
+        swiftSettings: strict + faults + features.map { .enableExperimentalFeature($0) })
 }
 
 // Pure modules and logic: in every world.

@@ -22,9 +22,10 @@ int32_t clinux_is_terminal(int32_t fd)
 
 static void fault(int number)
 {
-    // The handler was reset on entry: returning repeats the faulting instruction, and the default action follows.
-    (void)number;
+    // The handler was reset on entry, so that raising the signal again has its default action. Returning would be
+    // enough for a fault, which repeats, but not for a signal that somebody sent.
     clinux_terminal_restore();
+    raise(number);
 }
 
 static int32_t remember(int32_t fd)

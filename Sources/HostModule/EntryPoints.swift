@@ -16,6 +16,7 @@ public func load() -> Int32 {
                 report.describe(to: &line)
                 line.log(MARTLET_LOG_NOTICE)
             }
+            offerKVM()
             return 0
         case .stuck(let refusal):
             withLine { line in

@@ -12,7 +12,8 @@ import Synchronization
 /// Built once by `initialise`, on the CPU that makes the call, and never destroyed. All CPUs use
 /// it at once: what changes is behind a lock or atomic.
 ///
-/// Lock order (docs/locking.md): `power` before `memory`; neither is held over an exception return.
+/// Lock order (docs/locking.md): `power` before `memory`; `inside` and `generator` are leaves. None
+/// is held over an exception return.
 public struct Hypervisor<P: GuestProcessor>: ~Copyable {
     public let features: CPUFeatures
     let boot: BootBlock

@@ -50,7 +50,8 @@ public struct RunRequest: OptionSet, Sendable {
 
     /// x4 completes what the last exit asked for.
     public static let completes = RunRequest(rawValue: 1 << 0)
-    /// The guest gets a synchronous external abort for its pending access instead.
+    /// The guest gets a synchronous external abort for its last access instead. Only if the last
+    /// exit was `mmioRead`, `mmioWrite` or `memoryFault` for a data access.
     public static let injectExternalAbort = RunRequest(rawValue: 1 << 1)
     /// Exit when all list registers but one are empty (ICH_HCR_EL2.UIE).
     public static let exitOnUnderflow = RunRequest(rawValue: 1 << 2)
@@ -92,7 +93,7 @@ public enum RunExit: UInt64, CaseIterable, Sendable {
     case systemReset = 9
     /// The guest did what nobody emulates. x2 = ESR_EL2, x3 = FAR_EL2, x4 = PC. It cannot go on.
     case unsupported = 10
-    /// A yield hint (WFE).
+    /// A wait that is only a hint (WFE), where it is trapped.
     case yield = 11
 }
 

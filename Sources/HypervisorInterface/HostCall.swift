@@ -35,7 +35,7 @@ public enum HostCall: UInt32, CaseIterable, Sendable {
     /// What the ledger says of a page. x1 = frame number. Result: x1 = `PageReport` as a number.
     case pageReport = 0xC600_4014
 
-    // Virtual machines. Every call but `createVM` takes the VM's handle in x1.
+    // Virtual machines. Every call but `createVM` and `quiesce` takes the VM's handle in x1.
 
     /// Makes a VM. x1 = `VMKind` as a number, x2 = bits of a guest physical address (32…48, at most
     /// the machine's), x3 = first frame of a block of pages that becomes the VM's, x4 = its pages:
@@ -62,8 +62,8 @@ public enum HostCall: UInt32, CaseIterable, Sendable {
     /// (1…512), x5 = `GuestContent` as a number. Guest pages that have memory already are `denied`.
     case donateToGuest = 0xC600_4026
     /// Lets a protected VM's accesses to a range without memory reach the host as MMIO. x2 = first
-    /// guest frame, x3 = pages. Until the first run, up to `maximumWindows` times; elsewhere, and
-    /// later, the guest gets an external abort.
+    /// guest frame, x3 = pages. Until the first run, up to `maximumWindows` times. Elsewhere an access is
+    /// a `RunExit.memoryFault`, which tells the host its page and no more.
     case allowMMIO = 0xC600_4027
 
     /// Runs a vCPU until something needs the host. x2 = index, x3 = `RunRequest` bits with the

@@ -28,10 +28,14 @@ public struct GuestTimer: Equatable, Sendable {
     public func delay(from count: UInt64, frequency: UInt64) -> Int64? {
         guard isArmed else { return nil }
         guard count < compare else { return 0 }
-        let most: UInt64 = 3_600_000_000_000
-        let (high, low) = (compare &- count).multipliedFullWidth(by: 1_000_000_000)
-        guard frequency > 0, high < frequency else { return Int64(most) }
-        let nanoseconds = frequency.dividingFullWidth((high, low)).quotient
-        return Int64(min(nanoseconds, most - 1) + 1)
+        // CNTFRQ_EL0 has 32 bits, so that the rest of the division is small enough for what follows.
+        guard frequency > 0, frequency <= UInt64(UInt32.max) else { return GuestTimer.longestDelay }
+        let (seconds, rest) = (compare &- count).quotientAndRemainder(dividingBy: frequency)
+        guard seconds < 3600 else { return GuestTimer.longestDelay }
+        // Rounded up: whoever wakes too early would sleep again.
+        return Int64(seconds * 1_000_000_000 + rest * 1_000_000_000 / frequency + 1)
     }
+
+    /// An hour, in nanoseconds.
+    static let longestDelay: Int64 = 3_600_000_000_000
 }

@@ -135,3 +135,10 @@ public final class SimulatedMachine: @unchecked Sendable {
         if let beforeStep { beforeStep(self[cpu: cpu]) }
     }
 }
+
+extension SimulatedMachine: CustomStringConvertible, CustomReflectable {
+    public var description: String { "a machine of \(cpus.count) CPUs after \(steps) steps" }
+
+    /// Nothing: a test that fails must not print all of memory.
+    public var customMirror: Mirror { Mirror(self, children: []) }
+}

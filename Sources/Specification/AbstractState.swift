@@ -17,6 +17,10 @@ public enum Page: UInt8, Equatable, Sendable {
     case donated
     /// Firmware's RAM: the host reaches it, nobody is ever given it.
     case firmware
+    /// The hypervisor's, given for a VM's tables or vCPUs; comes back when the VM ends.
+    case machine
+    /// Memory of a protected guest; comes back when the VM ends.
+    case guest
 }
 
 /// What a CPU does, from the host's point of view.
@@ -60,11 +64,14 @@ public struct Installation: Sendable {
     public var superpages: [UInt64]
     /// Affinities of the CPUs that are on.
     public var affinities: [UInt64]
+    /// Bits of the machine's physical addresses.
+    public var inputBits: UInt64
 
-    public init(ranges: [Pages], superpages: [UInt64], affinities: [UInt64]) {
+    public init(ranges: [Pages], superpages: [UInt64], affinities: [UInt64], inputBits: UInt64 = 48) {
         self.ranges = ranges
         self.superpages = superpages
         self.affinities = affinities
+        self.inputBits = min(48, inputBits)
     }
 }
 
@@ -77,11 +84,18 @@ public struct AbstractState: Equatable, Sendable {
     public let affinities: [UInt64]
     /// CPUs that are behind the host's stage-2.
     public internal(set) var confined: Set<Int> = []
+    /// Virtual machines, by handle.
+    public internal(set) var machines: [UInt64: Machine] = [:]
+    /// Handles that were ever given.
+    var usedHandles: Set<UInt64> = []
+    /// Bits of the machine's physical addresses.
+    public let inputBits: UInt64
 
     /// The state right after `initialise`: the superpages are the hypervisor's, all other RAM is
     /// the host's, and all CPUs run the host unconfined.
     public init(_ installation: Installation) {
         affinities = installation.affinities
+        inputBits = installation.inputBits
         cpus = installation.affinities.map { _ in .on }
         for range in installation.ranges { append(range) }
         for superpage in installation.superpages {

@@ -11,17 +11,20 @@ public enum Reach: Equatable, Sendable {
     case device
     /// Never goes through: the host gets an exception of its own.
     case nothing
+    /// Never goes through to the page: the host gets an exception of its own, or, for data, a sink
+    /// that is none of anybody's memory.
+    case sink
 }
 
 extension AbstractState {
     /// What a confined CPU's access to a frame comes to.
-    /// - Parameter inputBits: width of the machine's physical addresses.
-    public func reach(_ frame: UInt64, inputBits: UInt64) -> Reach {
+    public func reach(_ frame: UInt64) -> Reach {
         guard frame >> (inputBits - 12) == 0 else { return .nothing }
         return switch page(frame) {
         case .host, .firmware: .memory
         case .device: .device
-        case .denied, .installed, .donated: .nothing
+        case .denied, .installed, .donated, .machine: .nothing
+        case .guest: .sink
         }
     }
 }

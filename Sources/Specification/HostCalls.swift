@@ -11,17 +11,26 @@ public struct CallRegisters: Equatable, Sendable {
     public var x1: UInt64
     public var x2: UInt64
     public var x3: UInt64
+    /// Arguments only; an answer has none.
+    public var x4: UInt64
+    public var x5: UInt64
 
-    public init(_ x0: UInt64, _ x1: UInt64 = 0, _ x2: UInt64 = 0, _ x3: UInt64 = 0) {
+    public init(
+        _ x0: UInt64, _ x1: UInt64 = 0, _ x2: UInt64 = 0, _ x3: UInt64 = 0, _ x4: UInt64 = 0, _ x5: UInt64 = 0
+    ) {
         self.x0 = x0
         self.x1 = x1
         self.x2 = x2
         self.x3 = x3
+        self.x4 = x4
+        self.x5 = x5
     }
 
     /// A host call with its arguments.
-    public init(_ call: HostCall, _ x1: UInt64 = 0, _ x2: UInt64 = 0, _ x3: UInt64 = 0) {
-        self.init(UInt64(call.rawValue), x1, x2, x3)
+    public init(
+        _ call: HostCall, _ x1: UInt64 = 0, _ x2: UInt64 = 0, _ x3: UInt64 = 0, _ x4: UInt64 = 0, _ x5: UInt64 = 0
+    ) {
+        self.init(UInt64(call.rawValue), x1, x2, x3, x4, x5)
     }
 }
 
@@ -32,9 +41,15 @@ public struct Observation: Sendable {
     public var isInUse: @Sendable (UInt64) -> Bool
     /// Pages of the pool that nothing used before the call.
     public var freePages: UInt64
+    /// Pages that the VM of a handle had left for tables before the call.
+    public var freePagesOfVM: @Sendable (UInt64) -> UInt64
 
-    public init(freePages: UInt64, isInUse: @escaping @Sendable (UInt64) -> Bool) {
+    public init(
+        freePages: UInt64, freePagesOfVM: @escaping @Sendable (UInt64) -> UInt64 = { _ in 0 },
+        isInUse: @escaping @Sendable (UInt64) -> Bool
+    ) {
         self.freePages = freePages
+        self.freePagesOfVM = freePagesOfVM
         self.isInUse = isInUse
     }
 }
@@ -76,7 +91,7 @@ extension AbstractState {
         case .reclaimPool where isFinal:
             return try afterReclaim(answer, observing)
         case .counter where isFinal:
-            guard call.x1 < UInt64(Counter.allCases.count) else { return try refused(answer, .invalidParameter) }
+            guard Counter(rawValue: call.x1) != nil else { return try refused(answer, .invalidParameter) }
             try expect(answer, .success, x1: nil)
             return self
         case .pageReport where isFinal:
@@ -85,8 +100,8 @@ extension AbstractState {
             try expect(answer, .notFound)
             return self
         default:
-            guard !isFinal else { throw Disagreement("\(name) is not specified yet") }
-            return try refused(answer, .notSupported)
+            guard isFinal else { return try refused(answer, .notSupported) }
+            return try afterMachineCall(name, call, answer, observing)
         }
     }
 
@@ -107,7 +122,7 @@ extension AbstractState {
         guard count > 0, count <= mostPagesForOneTopUp, !wraps, end <= 1 << 40 else {
             return try refused(answer, .invalidParameter)
         }
-        guard all(first, count, are: .host) else { return try refused(answer, .denied) }
+        guard isExclusive(first, count) else { return try refused(answer, .denied) }
         if answer.x0 == UInt64(bitPattern: CallStatus.noMemory.rawValue) {
             guard observing.freePages < mostTablesForOneChange else {
                 throw Disagreement("noMemory with \(observing.freePages) free pages")
@@ -153,8 +168,9 @@ extension AbstractState {
             switch page(frame) {
             case .device, .denied: .notMemory
             case .host: .host
-            case .installed, .donated: .hypervisor
+            case .installed, .donated, .machine: .hypervisor
             case .firmware: .firmware
+            case .guest: .guest
             }
         try expect(answer, .success, x1: report.rawValue)
         return self
@@ -171,6 +187,35 @@ extension AbstractState {
             throw Disagreement("answered \(Int64(bitPattern: answer.x0)) where \(status) was due")
         }
         return self
+    }
+
+    /// Success with no results, or with one in x1.
+    func expectSuccess(_ answer: CallRegisters, x1: UInt64 = 0) throws(Disagreement) {
+        try expect(answer, .success, x1: x1)
+    }
+
+    /// A call that may be refused for one of several reasons, and must succeed if there is none.
+    /// - Parameter shortages: reasons that may be given in place of any other answer.
+    func judge(
+        _ answer: CallRegisters, _ refusals: Set<CallStatus>, _ shortages: Set<CallStatus> = [], x1: UInt64 = 0,
+        _ next: () throws(Disagreement) -> AbstractState
+    ) throws(Disagreement) -> AbstractState {
+        guard let status = CallStatus(rawValue: Int64(bitPattern: answer.x0)) else {
+            throw Disagreement("answered \(hex(answer.x0)), which is no status")
+        }
+        if status != .success, refusals.union(shortages).contains(status) { return self }
+        guard refusals.isEmpty, status == .success else {
+            throw Disagreement("answered \(status) where \(refusals.isEmpty ? [.success] : refusals) was due")
+        }
+        try expectSuccess(answer, x1: x1)
+        return try next()
+    }
+
+    /// A call that is always refused.
+    func judge(
+        _ answer: CallRegisters, _ refusals: Set<CallStatus>, _ same: AbstractState
+    ) throws(Disagreement) -> AbstractState {
+        try judge(answer, refusals) { same }
     }
 
     private func expect(

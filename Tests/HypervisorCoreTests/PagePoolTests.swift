@@ -163,7 +163,8 @@ struct LedgerTests {
                     switch state.page(frame) {
                     case .device, .denied: #expect(report == .notMemory)
                     case .host: #expect(report == .host)
-                    case .installed, .donated: #expect(report == .hypervisor)
+                    case .installed, .donated, .machine: #expect(report == .hypervisor)
+                    case .guest: #expect(report == .guest)
                     case .firmware: #expect(report == .firmware)
                     }
                 }

@@ -17,7 +17,6 @@ struct RandomHost {
     let bench: HostBench
     var state: AbstractState
     var random: SeededGenerator
-    let inputBits: UInt64
 
     init(_ bench: HostBench, seed: UInt64) {
         self.bench = bench
@@ -25,7 +24,6 @@ struct RandomHost {
         state.confineAll()
         self.state = state
         random = SeededGenerator(seed: seed)
-        inputBits = min(48, CPUFeatures(bench.plan.identification).physicalAddressBits)
     }
 
     mutating func below(_ limit: UInt64) -> UInt64 { random.next() % limit }
@@ -85,7 +83,7 @@ struct RandomHost {
         let before = bench.observation
         let used = Set(state.donatedPages.filter { before.isInUse($0) })
         let answer = bench.hvc(call, on: cpu)
-        let observing = Observation(freePages: before.freePages) { used.contains($0) }
+        let observing = Observation(freePages: before.freePages, isInUse: { used.contains($0) })
         do {
             let next = try state.after(call, on: cpu, answer: answer, observing: observing)
             if answer.x0 == 0, UInt32(truncatingIfNeeded: call.x0) & ~0x1_0000 == HostCall.reclaimPool.rawValue {
@@ -102,10 +100,10 @@ struct RandomHost {
         let kind = AccessKind.allCases[Int(below(3))]
         let reached = bench.touch(frame << pageShift | below(512) * 8, kind, on: cpu)
         let due: UInt64? =
-            switch state.reach(frame, inputBits: inputBits) {
+            switch state.reach(frame) {
             case .memory: frame
             case .device: kind == .execute ? nil : frame
-            case .nothing: nil
+            case .nothing, .sink: nil
             }
         if reached != due { throw Failure("\(kind) of frame \(hex(frame)) reached \(String(describing: reached))") }
         if reached != nil, state.page(frame) == .host {

@@ -95,7 +95,7 @@ struct martlet_image_header {
     martlet_u64 rela_end;
 };
 
-/* What only the host kernel knows. Two pages at most, page-aligned. */
+/* What only the host kernel knows. Three pages at most, page-aligned. */
 struct martlet_boot {
     martlet_u64 magic;
     martlet_u32 protocol;

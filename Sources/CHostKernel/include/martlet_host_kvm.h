@@ -44,9 +44,10 @@ struct martlet_mmio {
 
 /* -- The kernel, for Swift (Sources/HostModule/kernel) -- */
 
-/* Asks for the timer's and the GIC's interrupts and registers /dev/kvm. 0, or a negative error
- * number after which nothing is registered. */
-int martlet_kernel_kvm_attach(void);
+/* Asks for the timer's and the GIC's interrupts of every CPU. 0 or a negative error number. */
+int martlet_kernel_kvm_interrupts(void);
+/* Registers /dev/kvm. 0 or a negative error number. */
+int martlet_kernel_kvm_register(void);
 void martlet_kernel_machine(struct martlet_machine *machine);
 
 /* Zeroed memory, charged to the calling process; martlet_kernel_scratch_free gives it back. */

@@ -4,6 +4,7 @@
 
 internal import Arm
 internal import CHostKernel
+internal import HostModuleCore
 internal import HypervisorInterface
 internal import KVMCore
 
@@ -60,7 +61,7 @@ extension VM {
         guard number < HostCall.maximumVCPUs else { throw .invalid }
         let number = UInt32(truncatingIfNeeded: number)
         return try withConfiguration { (configuration) throws(LinuxError) in
-            guard withInterrupts({ $0.gic == nil }) else { throw .busy }
+            guard withInterrupts({ !$0.hasGIC }) else { throw .busy }
             guard unsafe martlet_kernel_vcpu(object, number) == nil else { throw .exists }
             let vcpu = try VCPU.make(in: self, number: number, place: configuration.vcpus)
             let descriptor = unsafe martlet_kernel_vcpu_open(vcpu.object)

@@ -3,6 +3,7 @@
 // The guest's memory: slots, pages that the guest touches, and changes of the process's mappings.
 
 internal import CHostKernel
+internal import HostModuleCore
 internal import HypervisorInterface
 internal import KVMCore
 

@@ -28,7 +28,7 @@ struct VMMemory: ~Copyable {
 }
 
 /// The VM's interrupts, under the interrupt lock.
-struct VMInterrupts: ~Copyable {
+@safe struct VMInterrupts: ~Copyable {
     var device: GICDevice?
     /// The GIC, once it is initialised; its words lie behind it.
     var gic: UnsafeMutablePointer<VirtualGIC<KernelWords>>?
@@ -38,6 +38,9 @@ struct VMInterrupts: ~Copyable {
     var vcpus = 0
     /// How often each vCPU, by its number, has been turned on by another one.
     var turnedOn: InlineArray<64, UInt32> = InlineArray(repeating: 0)
+
+    /// Whether the GIC is initialised.
+    var hasGIC: Bool { unsafe gic != nil }
 }
 
 /// What lives in the kernel's memory for a VM.
@@ -124,7 +127,7 @@ struct VMState: ~Copyable {
 
     /// Frees what the state holds, when nobody can reach the VM any more.
     func tearDown() {
-        unsafe martlet_kernel_scratch_free(state.pointee.interrupts.gic)
+        if let gic = unsafe state.pointee.interrupts.gic { unsafe martlet_kernel_scratch_free(gic) }
         unsafe state.deinitialize(count: 1)
     }
 }

@@ -49,7 +49,6 @@ extern const struct file_operations martlet_vm_operations;
 extern const struct file_operations martlet_vcpu_operations;
 extern const struct file_operations martlet_gic_operations;
 
-int martlet_request_interrupts(void);
 u32 martlet_timer_intid(void);
 void martlet_vcpu_free(struct martlet_vcpu *vcpu);
 

@@ -34,11 +34,9 @@ static struct miscdevice device = {
 	.fops = &device_operations,
 };
 
-int martlet_kernel_kvm_attach(void)
+int martlet_kernel_kvm_register(void)
 {
-	int error = martlet_request_interrupts();
-
-	return error ? error : misc_register(&device);
+	return misc_register(&device);
 }
 
 /* The sanitised registers hold what all CPUs have in common. */

@@ -119,7 +119,7 @@ static int on_cpu_offline(unsigned int cpu)
 	return 0;
 }
 
-int martlet_request_interrupts(void)
+int martlet_kernel_kvm_interrupts(void)
 {
 	int error;
 

@@ -55,9 +55,10 @@ void martlet_kernel_run(struct martlet_registers *registers)
 	local_daif_restore(flags);
 }
 
+/* The second byte, whose name inside the kernel changes from version to version. */
 u32 martlet_kernel_immediate_exit(struct martlet_vcpu *vcpu)
 {
-	return READ_ONCE(vcpu->run->immediate_exit);
+	return READ_ONCE(((const u8 *)vcpu->run)[1]);
 }
 
 static void set_reason(struct martlet_vcpu *vcpu, u32 reason)

@@ -173,7 +173,9 @@ u64 martlet_kernel_interrupt_lock(struct martlet_vm *vm)
 	return flags;
 }
 
-void martlet_kernel_interrupt_unlock(struct martlet_vm *vm, u64 flags)
+void martlet_kernel_interrupt_unlock(struct martlet_vm *vm, u64 saved)
 {
+	unsigned long flags = saved;
+
 	raw_spin_unlock_irqrestore(&vm->interrupts, flags);
 }

@@ -27,6 +27,9 @@ extension Hypervisor {
     /// Answers HVC from the host.
     /// - Parameter cpu: index of the calling CPU.
     public func hostCall(_ cpu: Int, _ frame: inout HostFrame, immediate: UInt16, on processor: P) -> HostCallOutcome {
+        #if MARTLET_FAULT_PANIC
+            if frame.x[0] == Self.provokedPanic { provokePanic(frame.x[1]) }
+        #endif
         if frame.x[0] == stubSoftRestart, phase == .finalised {
             softRestart(&frame)
             return .answered

@@ -2,7 +2,7 @@
 //
 // EL2's random number generator: ChaCha20 with fast key erasure. No library that Debian or Swift
 // offers can be linked here (no heap, no vector registers); the block function is 40 lines and is
-// held to RFC 8439's vectors (docs/decisions tells more).
+// held to RFC 8439's vectors (docs/decisions/0017).
 
 import Arm
 import CBootProtocol

@@ -96,10 +96,12 @@ extension Hypervisor {
         let hasSyndrome = syndrome.bits & (1 << 24) != 0
         guard case .translation = syndrome.faultStatus, hasSyndrome, !isMaintenance, !syndrome.isOnTableWalk else {
             let kind: FaultKind = (isWrite && !isMaintenance) || syndrome.isOnTableWalk ? .write : .read
+            vcpu.store(.pending, Self.pendingFault, on: processor)
             return memoryFault(address, kind, guest)
         }
         if guest.kind == .protected, !guest.vm.isWindow(address >> pageShift, on: processor) {
             // Only what was fixed before the first run is a device; all else is memory.
+            vcpu.store(.pending, Self.pendingFault, on: processor)
             return memoryFault(address, isWrite ? .write : .read, guest)
         }
         let bytes: UInt64 = 1 << ((syndrome.bits >> 22) & 3)
@@ -110,12 +112,22 @@ extension Hypervisor {
         return RunReport(.mmioWrite, address, bytes, bytes == 8 ? value : value & ((1 << (bytes &* 8)) &- 1))
     }
 
+    /// The last exit was a data access that only the host can help; nothing of it can be completed.
+    private static var pendingFault: UInt64 { 1 << 34 }
+
+    /// Whether the last exit was about a data access of the guest.
+    func hasPendingAccess(_ vcpu: VCPUPage, on processor: P) -> Bool {
+        vcpu.load(.pending, on: processor) != 0
+    }
+
     /// Completes the MMIO access that the last exit was about, if the host says so; forgets it
     /// otherwise. It can be completed once.
     func complete(_ arguments: RunArguments, _ vcpu: VCPUPage, on processor: P) {
         let pending = vcpu.load(.pending, on: processor)
         vcpu.store(.pending, 0, on: processor)
-        guard pending >> 32 & 1 == 1, arguments.request.contains(.completes) else { return }
+        guard pending >> 32 & 1 == 1, !arguments.request.contains(.injectExternalAbort),
+            arguments.request.contains(.completes)
+        else { return }
         vcpu.skipInstruction(on: processor)
         guard pending >> 33 & 1 == 0 else { return }
         let bits: UInt64 = 8 << ((pending >> 22) & 3)

@@ -97,13 +97,14 @@ extension Hypervisor {
                 entry: vcpu.load(.startEntry, on: processor), context: vcpu.load(.startContext, on: processor),
                 on: processor)
         }
+        let mayAbort = arguments.request.contains(.injectExternalAbort) && hasPendingAccess(vcpu, on: processor)
         complete(arguments, vcpu, on: processor)
         // From here to the way back a panic has no host to return to.
         let data = HypervisorAddressSpace.identity(boot.dataPage(of: cpu))
         processor.store64(data.advanced(by: UInt64(MARTLET_PERCPU_HAS_HOST)), 0)
         loadGuest(guest, data, on: processor)
         var interface = loadInterruptInterface(arguments, vcpu, on: processor)
-        if arguments.request.contains(.injectExternalAbort) { injectExternalAbort(vcpu, on: processor) }
+        if mayAbort { injectExternalAbort(vcpu, on: processor) }
         var report: RunReport?
         while report == nil {
             switch processor.enterGuest(vcpu.base) {

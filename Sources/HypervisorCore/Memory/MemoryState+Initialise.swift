@@ -171,7 +171,7 @@ extension MemoryState {
         return (page, isHost)
     }
 
-    /// The boot block and the temporary tables become free pages, once no CPU uses them.
+    /// The temporary tables become free pages, once no CPU uses them.
     mutating func releaseTemporaryFrames(_ range: FrameRange<HostPhysical>, on processor: some Processor) {
         pool.add(range, origin: .superpage, on: processor)
     }

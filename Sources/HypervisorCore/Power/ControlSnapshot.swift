@@ -45,6 +45,8 @@ public struct ControlSnapshot: Sendable {
         for index in 0..<18 {
             if let register = Self.register(index, features) { values[index] = processor.read(register) }
         }
+        // The host's performance counters stand still at EL2 (HPMD, HCCD).
+        values[2] |= 1 << 17 | 1 << 23
     }
 
     /// Gives a CPU that has just come up the same control registers, with the host's protection.
@@ -84,6 +86,7 @@ public struct ControlSnapshot: Sendable {
 
     /// Turns the host's stage-2 and traps on. VTCR_EL2 and VTTBR_EL2 hold the host's already.
     func protect(on processor: some Processor) {
+        processor.write(.mdcrEL2, values[2])
         processor.write(.hcrEL2, HypervisorConfiguration(bits: values[0]).protectingHost().bits)
         // Later instructions at EL1 and EL0 are translated; the exception return would do as well,
         // but the TLB invalidation that follows must already act on this regime.

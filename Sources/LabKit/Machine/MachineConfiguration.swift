@@ -103,6 +103,10 @@ extension MachineConfiguration {
                 ]
             }
         }
+        if firmware == .uefi {
+            // The firmware takes the kernel's random seed from here; without one it warns.
+            words += ["-device", "virtio-rng-pci"]
+        }
         if disk != nil, let diskImage {
             words += ["-drive", "if=none,id=disk,format=raw,file=\(diskImage.string)"]
             words += ["-device", "virtio-blk-pci,drive=disk"]

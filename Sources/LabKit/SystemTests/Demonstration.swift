@@ -30,7 +30,7 @@ public struct Demonstration: Sendable {
         let console = try folder.appending("console.log").readText()
 
         Progress.say("")
-        Self.tell(console, mark: "the hypervisor owns EL2", title: "What the module reports:")
+        Self.tell(console, mark: "MARTLET-NOTE ", title: "What the module reports:")
         Progress.say("What the kernel and root then try:")
         for result in results {
             let name = result.name.split(separator: "/").dropFirst(2).joined(separator: ": ")
@@ -54,7 +54,7 @@ public struct Demonstration: Sendable {
         Progress.say(title)
         for line in console.split(whereSeparator: \.isNewline) {
             guard let range = line.firstRange(of: mark) else { continue }
-            Progress.say("  \(mark.hasSuffix(" ") ? line[range.upperBound...] : line[range.lowerBound...])")
+            Progress.say("  \(line[range.upperBound...])")
         }
         Progress.say("")
     }

@@ -79,6 +79,12 @@ final class HostBench: @unchecked Sendable {
         frame.x[1] = registers.x1
         frame.x[2] = registers.x2
         frame.x[3] = registers.x3
+        // Calls with more arguments than three change them to results, or leave them.
+        let arguments = registers.x4 | registers.x5 == 0 ? 4 : 6
+        if arguments == 6 {
+            frame.x[4] = registers.x4
+            frame.x[5] = registers.x5
+        }
         frame.programCounter = 0x1000
         frame.savedState = 0x6000_0005
         if case .panicRecord = hypervisor.hostTrap(cpu, &frame, on: processor) {
@@ -87,7 +93,7 @@ final class HostBench: @unchecked Sendable {
         }
         machine.returnToHost(processor)
         var isKept = frame.programCounter == returnsTo && frame.savedState == 0x6000_0005
-        for index in 4..<31 where frame.x[index] != 0xAAAA_0000 + UInt64(index) { isKept = false }
+        for index in arguments..<31 where frame.x[index] != 0xAAAA_0000 + UInt64(index) { isKept = false }
         if !isKept { Issue.record("a call changed x4…x30, the state, or where the host goes on: \(registers)") }
         return CallRegisters(frame.x[0], frame.x[1], frame.x[2], frame.x[3])
     }
@@ -117,8 +123,16 @@ final class HostBench: @unchecked Sendable {
     /// What the specification wants to know about tables, as of now.
     var observation: Observation {
         let machine = machine
-        let free = hypervisor.memory.withLock(on: machine[cpu: 0]) { $0.pool.freePages }
-        return Observation(freePages: free) { machine.isLiveTable(Frame($0)) }
+        let cpu = machine[cpu: 0]
+        let free = hypervisor.memory.withLock(on: cpu) { $0.pool.freePages }
+        return Observation(
+            freePages: free,
+            freePagesOfVM: { [self] number in
+                hypervisor.memory.withLock(on: cpu) { state in
+                    guard let handle = VMHandle(alleged: number), let vm = state.machines[handle] else { return 0 }
+                    return vm.load(.freeCount, on: cpu)
+                }
+            }, isInUse: { machine.isLiveTable(Frame($0)) })
     }
 
     func expectNoViolations(sourceLocation: SourceLocation = #_sourceLocation) {
@@ -126,4 +140,9 @@ final class HostBench: @unchecked Sendable {
             Issue.record("\(violation)", sourceLocation: sourceLocation)
         }
     }
+}
+
+extension HostBench: CustomStringConvertible, CustomReflectable {
+    var description: String { "\(machine)" }
+    var customMirror: Mirror { Mirror(self, children: []) }
 }

@@ -45,7 +45,8 @@ struct Plan {
 
     /// The same, for the specification.
     var installation: Installation {
-        Installation(ranges: ranges, superpages: superpages, affinities: (0..<cpuCount).map(affinity))
+        Installation(ranges: ranges, superpages: superpages, affinities: (0..<cpuCount).map(affinity),
+            inputBits: CPUFeatures(identification).physicalAddressBits)
     }
 
     /// A machine with this memory, all of whose CPUs run a host kernel that booted at EL2.

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// KVM_RUN: the loop over exits, and what each asks of the host.
+
+internal import CHostKernel
+internal import HypervisorInterface
+internal import KVMCore
+internal import VirtualGIC
+
+/// Reasons of `struct kvm_run` that carry nothing else, with Linux's numbers.
+private enum PlainReason {
+    static let unknown: UInt32 = 0
+    static let interrupted: UInt32 = 10
+}
+
+extension VCPU {
+    /// KVM_RUN: returns when the process has something to do.
+    func run() throws(LinuxError) -> Int64 {
+        let life = with { $0.life }
+        guard life != .created else { throw .notExecutable }
+        completeRead()
+        guard unsafe martlet_kernel_immediate_exit(object) == 0 else {
+            unsafe martlet_kernel_exit_plain(object, PlainReason.interrupted)
+            throw .interrupted
+        }
+        if life != .running {
+            try vm.checkGIC()
+            with { $0.life = .running }
+        }
+        unsafe martlet_kernel_exit_plain(object, PlainReason.unknown)
+        unsafe martlet_kernel_run_begin(object)
+        defer { unsafe martlet_kernel_run_end(object) }
+        while true {
+            guard martlet_kernel_must_return() == 0 else { throw interrupted() }
+            // Before the guest can turn itself off.
+            let turnedOn = vm.withInterrupts { $0.turnedOn[Int(number & 63)] }
+            switch try perform(enterGuest(), turnedOn) {
+            case .goOn: continue
+            case .leave: return 0
+            }
+        }
+    }
+
+    private func interrupted() -> LinuxError {
+        unsafe martlet_kernel_exit_plain(object, PlainReason.interrupted)
+        return .interrupted
+    }
+
+    /// Takes what the process has answered to a load.
+    private func completeRead() {
+        guard let access = with({ $0.pendingRead }) else { return }
+        let value = unsafe martlet_kernel_mmio_data(object)
+        with { state in
+            state.pendingRead = nil
+            state.completion = .value(access.truncated(value))
+        }
+    }
+
+    private enum Next {
+        case goOn, leave
+    }
+
+    private func perform(_ event: ExitEvent, _ turnedOn: UInt32) throws(LinuxError) -> Next {
+        switch event {
+        case .again, .yield: return .goOn
+        case .waitForInterrupt: return try sleep(for: .interrupt)
+        case .memory(let fault):
+            if try vm.map(fault) == .tryAgain { return .goOn }
+            // A fetch from where there is no memory is the guest's mistake. A load or a store that
+            // cannot be decoded is one that nobody can do for it.
+            guard fault.kind == .fetch else { throw .notImplemented }
+            with { $0.completion = .abort }
+            return .goOn
+        case .device(let access): return try perform(access)
+        case .softwareInterrupt(let value):
+            vm.sendInterrupt(value, from: with { $0.place })
+            return .goOn
+        case .cpuOn(let number):
+            vm.turnOn(number)
+            return .goOn
+        case .cpuOff:
+            with { $0.isOff = true }
+            return try sleep(for: .on(turnedOn))
+        case .system(let event):
+            unsafe martlet_kernel_exit_system_event(object, event.rawValue)
+            return .leave
+        case .unsupported(let syndrome, let address, let counter):
+            unsafe martlet_kernel_exit_internal(object, syndrome, address, counter)
+            return .leave
+        case .refused(let status):
+            unsafe martlet_kernel_exit_entry_failed(object, UInt64(bitPattern: status))
+            return .leave
+        }
+    }
+
+    /// A load or a store: memory that is not mapped yet, a register of the GIC, or the process's.
+    private func perform(_ access: DeviceAccess) throws(LinuxError) -> Next {
+        if try vm.map(access.asFault) == .tryAgain { return .goOn }
+        if let completion = vm.accessGIC(access) {
+            with { $0.completion = completion }
+            return .goOn
+        }
+        var mmio = martlet_mmio()
+        mmio.address = access.address
+        mmio.length = UInt32(truncatingIfNeeded: access.bytes)
+        switch access.direction {
+        case .read: with { $0.pendingRead = access }
+        case .write(let value):
+            mmio.is_write = 1
+            mmio.data = access.truncated(value)
+            with { $0.completion = .written }
+        }
+        // Safety: the structure is this function's own.
+        unsafe martlet_kernel_exit_mmio(object, &mmio)
+        return .leave
+    }
+
+    /// Sleeps until what the vCPU waits for, or its timer.
+    private func sleep(for wait: Wait) throws(LinuxError) -> Next {
+        with { $0.wait = wait }
+        var delay: Int64 = -1
+        if case .interrupt = wait {
+            let timer = with { $0.timer }
+            delay =
+                timer.delay(from: martlet_kernel_counter(), frequency: vm.facts.machine.timerFrequency) ?? -1
+        }
+        guard unsafe martlet_kernel_sleep(object, delay) == 0 else { throw interrupted() }
+        if case .on = wait { with { $0.isOff = false } }
+        return .goOn
+    }
+
+    /// Whether the vCPU need not sleep any more.
+    var isRunnable: Bool {
+        let (wait, timer, control, place) = with { ($0.wait, $0.timer, $0.interfaceControl, $0.place) }
+        return vm.withInterrupts { interrupts in
+            switch wait {
+            case .on(let count): return interrupts.turnedOn[Int(number & 63)] != count
+            case .interrupt:
+                let isAsserted = timer.isAsserted(at: martlet_kernel_counter())
+                // Without a GIC nothing but the timer is there to wait for.
+                guard let gic = unsafe interrupts.gic else { return isAsserted }
+                let index = VCPUIndex(place)
+                _ = unsafe gic.pointee.setConnectedLine(
+                    ppi: guestTimerInterrupt, of: index, to: isAsserted ? .high : .low)
+                return unsafe gic.pointee.hasDeliverable(to: index, control: VirtualMachineControl(bits: control))
+            }
+        }
+    }
+}
+
+/// Nonzero: a vCPU that sleeps has something to do.
+@c(martlet_kvm_is_runnable)
+public func kvmIsRunnable(object: OpaquePointer?) -> UInt32 {
+    unsafe VCPU(object!).isRunnable ? 1 : 0
+}
