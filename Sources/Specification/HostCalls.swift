@@ -203,7 +203,10 @@ extension AbstractState {
         guard let status = CallStatus(rawValue: Int64(bitPattern: answer.x0)) else {
             throw Disagreement("answered \(hex(answer.x0)), which is no status")
         }
-        if status != .success, refusals.union(shortages).contains(status) { return self }
+        if status != .success, refusals.union(shortages).contains(status) {
+            guard answer.x1 | answer.x2 | answer.x3 == 0 else { throw Disagreement("a refusal carries a result") }
+            return self
+        }
         guard refusals.isEmpty, status == .success else {
             throw Disagreement("answered \(status) where \(refusals.isEmpty ? [.success] : refusals) was due")
         }

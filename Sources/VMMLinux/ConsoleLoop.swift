@@ -35,8 +35,9 @@ public struct ConsoleLoop: ~Copyable {
     private let signals: Signals
     private var input: ConsoleInput
     private var inputIsOpen = true
+    private var pacing = OutputPacing()
 
-    private static let writeChunk = 1024
+    private static let writeChunk = 4096
     /// How long the last output may take to leave, in milliseconds, when nobody seems to read it.
     private static let drainPatience: Int32 = 2000
 
@@ -75,8 +76,8 @@ public struct ConsoleLoop: ~Copyable {
 
     /// Waits once, and serves whatever happened.
     private mutating func turn() throws(SystemError) {
-        let (wantsInput, hasOutput) = machine.withSerialPort { [input] port in
-            (input.wantsInput(port), !port.output.isEmpty)
+        let (wantsInput, outputStep) = machine.withSerialPort { [input, pacing] port in
+            (input.wantsInput(port), pacing.step(waiting: port.output.count))
         }
         let read = CLINUX_POLL_READ.rawValue
         var entries = [
@@ -85,12 +86,14 @@ public struct ConsoleLoop: ~Copyable {
             // poll ignores negative numbers, which keeps the places fixed.
             clinux_poll_entry(fd: inputIsOpen && wantsInput ? Terminal.input : -1, wanted: read, happened: 0),
             clinux_poll_entry(
-                fd: hasOutput ? terminal.guestOutput : -1, wanted: CLINUX_POLL_WRITE.rawValue, happened: 0),
+                fd: outputStep == .write ? terminal.guestOutput : -1, wanted: CLINUX_POLL_WRITE.rawValue, happened: 0),
         ]
         // Safety: the pointer is valid for the call and the count is the array's.
         let result = unsafe entries.withUnsafeMutableBufferPointer { buffer in
-            unsafe clinux_poll(buffer.baseAddress, UInt32(buffer.count), -1)
+            unsafe clinux_poll(
+                buffer.baseAddress, UInt32(buffer.count), outputStep == .gather ? OutputPacing.moment : -1)
         }
+        if result == 0 { pacing.momentPassed() }
         if result < 0 {
             let error = SystemError(result)
             if error.name == .interrupted { return }
@@ -148,7 +151,7 @@ public struct ConsoleLoop: ~Copyable {
     }
 
     /// Writes what fits, and says whether writing can go on.
-    private func writeOutput() {
+    private mutating func writeOutput() {
         let bytes = machine.withSerialPort { $0.bytesToSend(limit: ConsoleLoop.writeChunk) }
         guard !bytes.isEmpty else { return }
         // Safety: the pointer is valid for the call and the count is the array's.
@@ -157,6 +160,7 @@ public struct ConsoleLoop: ~Copyable {
         }
         if result > 0 {
             machine.withSerialPort { $0.sent(Int(result)) }
+            pacing.wrote()
         } else {
             let error = SystemError(truncatingIfNeeded: result)
             if error.name != .interrupted && error.name != .tryAgain { machine.stop(.consoleClosed) }
@@ -164,7 +168,7 @@ public struct ConsoleLoop: ~Copyable {
     }
 
     /// Writes what the guest said last, for as long as somebody takes it.
-    private func drain() {
+    private mutating func drain() {
         while machine.withSerialPort({ !$0.output.isEmpty }), machine.finalOutcome != .consoleClosed {
             var entry = clinux_poll_entry(
                 fd: terminal.guestOutput, wanted: CLINUX_POLL_WRITE.rawValue, happened: 0)

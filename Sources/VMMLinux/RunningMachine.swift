@@ -54,11 +54,13 @@ public final class RunningMachine: MachineFloor, Sendable {
         withSerial(
             { (bus, wakesConsole) in
                 let couldRead = bus.serial.input.room >= ConsoleInput.chunk
-                let hadOutput = !bus.serial.output.isEmpty
+                let before = bus.serial.output.count
                 let value = bus.perform(access)
-                // The console sleeps while there is nothing to write and no room to read for; either may have changed.
+                // The console sleeps while there is nothing to write, too little to write at once, or no room to read
+                // for; each of them may have changed.
+                let after = bus.serial.output.count
                 wakesConsole =
-                    (!hadOutput && !bus.serial.output.isEmpty)
+                    (before == 0 && after > 0) || (before < OutputPacing.enough && after >= OutputPacing.enough)
                     || (!couldRead && bus.serial.input.room >= ConsoleInput.chunk)
                 return value
             })

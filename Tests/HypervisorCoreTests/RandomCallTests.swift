@@ -117,7 +117,7 @@ struct RandomHost {
         if let first = bench.machine.violations.first { throw Failure(first.description) }
         let cpu = bench.machine[cpu: 0]
         let pages = bench.hypervisor.memory.withLock(on: cpu) { ($0.hypervisorPages, $0.pool.freePages) }
-        if pages.0 != state.count(.installed) + state.count(.donated) {
+        if pages.0 != state.count(.installed) + state.count(.donated) + state.count(.machine) {
             throw Failure("\(pages.0) pages are counted as the hypervisor's")
         }
         if pages.1 > pages.0 { throw Failure("\(pages.1) pages are free of \(pages.0)") }

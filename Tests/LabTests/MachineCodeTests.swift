@@ -33,6 +33,7 @@ struct MachineCodeTests {
     func vector(line: String) {
         let result = MachineCode.noVectorRegisters(Self.function(line), group: "g")
         #expect(result.verdict == .failed, "\(result.detail)")
+        #expect(MachineCode.noVectorRegisters(Self.function(line), but: ["f"], group: "g").verdict == .passed)
     }
 
     @Test(

@@ -33,7 +33,7 @@ struct MachineTests {
         #expect(Set(short.map(\.identifier)).isSubset(of: Set(all.map(\.identifier))))
         #expect(short.count < all.count)
         for cpu in MachineConfiguration.CPU.allCases {
-            #expect(short.contains { $0.machine.cpu == cpu && $0.subject == .martlet })
+            #expect(short.contains { $0.machine.cpu == cpu && $0.name == "host" })
         }
         #expect(short.contains { $0.machine.firmware == .uefi })
         #expect(Scenarios.select(.short, filter: "control/max-smp1-4g-dt").count == 1)

@@ -49,6 +49,22 @@ private func take(_ bytes: [UInt8], _ kind: ConsoleKind) -> (guest: [UInt8], act
     }
 }
 
+@Suite struct OutputPacingTests {
+    @Test func bytesAreGatheredForAMoment() {
+        var pacing = OutputPacing()
+        #expect(pacing.step(waiting: 0) == .idle)
+        #expect(pacing.step(waiting: 1) == .gather)
+        #expect(pacing.step(waiting: OutputPacing.enough) == .write)
+        pacing.momentPassed()
+        #expect(pacing.step(waiting: 1) == .write)
+        // A reader that takes nothing does not start the moment again.
+        #expect(pacing.step(waiting: 2) == .write)
+        pacing.wrote()
+        #expect(pacing.step(waiting: 1) == .gather)
+        #expect(pacing.step(waiting: 0) == .idle)
+    }
+}
+
 @Suite struct MachinePlanTests {
     private func plan(_ change: (inout RunOptions) -> Void = { _ in }, initrd: UInt64? = 5000) throws -> MachinePlan {
         var options = RunOptions()

@@ -172,14 +172,16 @@ import VirtualGIC
         var bench = try Bench(vcpus: 2)
         let vcpu = VCPUIndex(0)
         let open = VirtualMachineControl(bits: 0xF8 << 24 | 3)
-        func wakes(_ control: VirtualMachineControl) -> Bool { bench.gic.hasDeliverable(to: vcpu, control: control) }
+        func wakes(_ control: VirtualMachineControl, _ vcpu: Int = 0) -> Bool {
+            bench.gic.hasDeliverable(to: VCPUIndex(vcpu), control: control)
+        }
         bench.configure(40, priority: 0x80)
         bench.exit(vcpu)
         #expect(!wakes(open))
         _ = try bench.gic.setLine(.shared(intid: 40), to: .high)
         #expect(wakes(open))
-        #expect(!bench.gic.hasDeliverable(to: VCPUIndex(1), control: open))
-        #expect(!bench.gic.hasDeliverable(to: VCPUIndex(2), control: open))
+        #expect(!wakes(open, 1))
+        #expect(!wakes(open, 2))
         #expect(!wakes(VirtualMachineControl(bits: 0x80 << 24 | 3)))
         #expect(wakes(VirtualMachineControl(bits: 0x88 << 24 | 3)))
         #expect(!wakes(VirtualMachineControl(bits: 0xF8 << 24 | 1)))

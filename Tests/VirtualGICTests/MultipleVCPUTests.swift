@@ -6,7 +6,9 @@ import Testing
 import VirtualGIC
 
 @Suite struct MultipleVCPUTests {
-    private func sgi(_ intid: UInt64, list: UInt64 = 0, aff1: UInt64 = 0, aff2: UInt64 = 0, aff3: UInt64 = 0, range: UInt64 = 0)
+    private func sgi(
+        _ intid: UInt64, list: UInt64 = 0, aff1: UInt64 = 0, aff2: UInt64 = 0, aff3: UInt64 = 0, range: UInt64 = 0
+    )
         -> UInt64
     {
         aff3 << 48 | range << 44 | aff2 << 32 | intid << 24 | aff1 << 16 | list

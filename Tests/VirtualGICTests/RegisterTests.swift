@@ -31,7 +31,8 @@ private let sgiBase: UInt64 = 0x1_0000
 
     @Test func redistributorsNameTheirVCPU() throws {
         var bench = try Bench(vcpus: 3, ids: [0, 17, 0x1234])
-        func type(_ vcpu: Int, _ position: RedistributorPosition, _ width: AccessWidth, _ offset: UInt64 = 8) -> UInt64 {
+        func type(_ vcpu: Int, _ position: RedistributorPosition, _ width: AccessWidth, _ offset: UInt64 = 8) -> UInt64
+        {
             bench.gic.readRegister(.redistributor(VCPUIndex(vcpu), position), offset: offset, width: width)
         }
         #expect(type(0, .followed, .doubleword) == 0)

@@ -50,6 +50,9 @@ extension MemoryState {
             VMPool(vm: vm).push(frame, on: processor)
             frame = frame.advanced(by: 1)
         }
+        // Walkers must find the root empty, not what the host left in it, before a vCPU runs under
+        // it: nothing else may lie between here and that run.
+        processor.barrier(.storesBeforeInvalidation)
         machines.fill(handle, vm.frame)
         return handle
     }

@@ -6,12 +6,13 @@
 public enum ImageSizes {
     /// One line a figure.
     public static func lines(_ images: Images) async throws -> [String] {
-        let hypervisor = try await SectionSizes.of(images.hypervisorELF)
+        let hypervisor = try await SectionSizes.of(images.hypervisorELF())
         return [
             "Hypervisor text          \(hypervisor.text) bytes (limit \(MachineCode.hypervisorTextLimit))",
             "Hypervisor constants     \(hypervisor.constants) bytes",
             "Hypervisor variables     \(hypervisor.data) bytes",
-            "Kernel module            \(images.hostModule.size) bytes",
+            "Kernel module            \(images.hostModule().size) bytes",
+            "VMM                      \(images.monitor.size) bytes",
             "Host RAM disk            \(images.hostRAMDisk.size) bytes",
         ]
     }
@@ -20,6 +21,6 @@ public enum ImageSizes {
 extension MachineCode {
     /// Checks everything that is built.
     public static func check(_ images: Images) async throws -> [CheckResult] {
-        try await checkHypervisor(images.hypervisorELF) + checkModule(images.hostModule)
+        try await checkHypervisor(images.hypervisorELF()) + checkModule(images.hostModule())
     }
 }

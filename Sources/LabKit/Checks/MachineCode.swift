@@ -23,11 +23,12 @@ public enum MachineCode {
         let symbols = try await symbols(of: image)
         let text = try await SectionSizes.of(image).text
         return [
-            noVectorRegisters(code, group: "hypervisor"),
+            noVectorRegisters(code, but: vectorSwitch, group: "hypervisor"),
             noAllocator(symbols, group: "hypervisor"),
             CheckResult(
                 "hypervisor/nothing-undefined", symbols.undefined.isEmpty ? .passed : .failed,
                 symbols.undefined.sorted().joined(separator: " ")),
+            noFaults(symbols),
             CheckResult(
                 "hypervisor/text-size", text > 0 && text <= hypervisorTextLimit ? .passed : .failed,
                 "\(text) of at most \(hypervisorTextLimit) bytes"),
@@ -44,8 +45,15 @@ public enum MachineCode {
         ]
     }
 
-    static func noVectorRegisters(_ code: Disassembly, group: String) -> CheckResult {
-        let users = code.functions.filter { !$0.vectorInstructions.isEmpty }
+    /// The only functions that may touch vector registers: they switch them between worlds.
+    static let vectorSwitch: Set<String> = [
+        "martlet_vectors_save", "martlet_vectors_restore", "martlet_scalable_save", "martlet_scalable_restore",
+    ]
+
+    static func noVectorRegisters(
+        _ code: Disassembly, but allowed: Set<String> = [], group: String
+    ) -> CheckResult {
+        let users = code.functions.filter { !allowed.contains($0.name) && !$0.vectorInstructions.isEmpty }
         let detail = users.prefix(5).map { function in
             let example = function.vectorInstructions[0]
             return "\(function.name): \(example.mnemonic) \(example.operands)"
@@ -59,6 +67,14 @@ public enum MachineCode {
         let found = allocatorSymbols.intersection(symbols.undefined.union(symbols.defined))
         return CheckResult(
             "\(group)/no-allocator", found.isEmpty ? .passed : .failed, found.sorted().joined(separator: " "))
+    }
+
+    /// The product has none of the faults that tests build in.
+    static func noFaults(_ symbols: Symbols) -> CheckResult {
+        let found = symbols.defined.filter { $0.lowercased().contains("provoke") }
+        return CheckResult(
+            "hypervisor/no-faults", found.isEmpty && !symbols.defined.isEmpty ? .passed : .failed,
+            found.sorted().joined(separator: " "))
     }
 
     static func smallFrames(_ code: Disassembly, limit: Int, group: String) -> CheckResult {

@@ -72,7 +72,12 @@ public struct Symbolizer: Sendable {
         // All but the first are return addresses: the call is the instruction before.
         let places = addresses.enumerated().map { index, address in address &- panic.base &- (index == 0 ? 0 : 4) }
         let chains = try await resolve(places)
-        var lines = ["Hypervisor panic on CPU \(panic.cpu): \(panic.message)"]
+        // A failed check of Swift's own has no message in an optimised image, but a name.
+        let trap = chains.first?.first?.function.firstRange(of: "Swift runtime failure: ").map { range in
+            String(chains[0][0].function[range.upperBound...])
+        }
+        let message = panic.message.isEmpty ? trap ?? "without a message" : panic.message
+        var lines = ["Hypervisor panic on CPU \(panic.cpu): \(message)"]
         lines.append("  syndrome 0x\(String(panic.esr, radix: 16)), fault address 0x\(String(panic.far, radix: 16))")
         for (index, address) in addresses.enumerated() {
             let chain = index < chains.count ? chains[index] : []

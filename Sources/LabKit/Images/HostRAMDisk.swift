@@ -27,6 +27,7 @@ struct HostRAMDisk: Sendable {
         archive.addLink("bin/sh", to: "busybox")
         archive.addFile("init", try host.appending("init").readBytes(), permissions: 0o755)
         archive.addFile("bin/exerciser", try images.exerciser.readBytes(), permissions: 0o755)
+        archive.addFile("bin/martlet", try images.monitor.readBytes(), permissions: 0o755)
         let scenarios = host.appending("scenarios")
         for name in scenarios.entries {
             archive.addFile("scenarios/\(name)", try scenarios.appending(name).readBytes())
@@ -41,8 +42,10 @@ struct HostRAMDisk: Sendable {
             order += "\(name)\n"
         }
         archive.addFile("modules/order", Data(order.utf8))
-        archive.addFile("modules/martlet.ko", try images.hostModule.readBytes())
-        archive.addFile("modules/probe.ko", try images.probeModule.readBytes())
+        for module in images.testModules + HypervisorVariant.allCases.map(images.hostModule) {
+            guard let name = module.lastComponent?.string else { continue }
+            archive.addFile("modules/\(name)", try module.readBytes())
+        }
         try images.hostRAMDisk.write(archive.finished())
     }
 }

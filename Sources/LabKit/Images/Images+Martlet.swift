@@ -5,48 +5,66 @@
 import Foundation
 public import SystemPackage
 
+/// What is built into the hypervisor besides itself.
+public enum HypervisorVariant: String, CaseIterable, Sendable {
+    /// Nothing: this is the product.
+    case product
+    /// A call that makes it panic, for the test that follows a panic to its source line.
+    case panic
+
+    /// What is added to the names of files and folders.
+    fileprivate var suffix: String { self == .product ? "" : "-\(rawValue)" }
+
+    /// The value of the variable that the package manifest reads.
+    fileprivate var faults: String { self == .product ? "" : rawValue.uppercased() }
+}
+
 extension Images {
     /// The hypervisor with its symbols.
-    public var hypervisorELF: FilePath { workspace.images.appending("hypervisor.elf") }
+    public func hypervisorELF(_ variant: HypervisorVariant = .product) -> FilePath {
+        workspace.images.appending("hypervisor\(variant.suffix).elf")
+    }
     /// The hypervisor as it lies in memory.
-    public var hypervisorImage: FilePath { workspace.images.appending("hypervisor.bin") }
-    /// The module.
-    public var hostModule: FilePath { workspace.images.appending("martlet.ko") }
+    public func hypervisorImage(_ variant: HypervisorVariant = .product) -> FilePath {
+        workspace.images.appending("hypervisor\(variant.suffix).bin")
+    }
+    /// The module that carries it.
+    public func hostModule(_ variant: HypervisorVariant = .product) -> FilePath {
+        workspace.images.appending("martlet\(variant.suffix).ko")
+    }
+    /// The VMM.
+    public var monitor: FilePath { workspace.images.appending("martlet") }
 
     /// Compiles the hypervisor and makes a flat image of it.
-    var hypervisorStep: BuildStep {
+    func hypervisorStep(_ variant: HypervisorVariant) -> BuildStep {
         let workspace = workspace
-        let elf = hypervisorELF
-        let image = hypervisorImage
-        let inputs = sources([
-            "Arm", "CBootProtocol", "CEL2", "EL2Machine", "HypervisorCore", "HypervisorImage", "HypervisorInterface",
-            "Machine",
-        ])
-        return BuildStep("hypervisor", inputs: inputs, outputs: [elf, image]) {
-            let scratch = workspace.root.appending(".build-hypervisor")
+        let elf = hypervisorELF(variant)
+        let image = hypervisorImage(variant)
+        return BuildStep("hypervisor\(variant.suffix)", inputs: sources, outputs: [elf, image]) {
+            let scratch = workspace.root.appending(".build-hypervisor\(variant.suffix)")
             try await Tool(
                 "swift",
                 [
                     "build", "--triple", "aarch64-none-none-elf", "--toolset", "Platforms/hypervisor.json",
                     "--scratch-path", scratch.string, "-c", "release", "--product", "hypervisor",
                 ],
-                environment: ["MARTLET_WORLD": "hypervisor"], folder: workspace.root
-            ).run(log: workspace.logs.appending("hypervisor.log"))
+                environment: ["MARTLET_WORLD": "hypervisor", "MARTLET_FAULTS": variant.faults],
+                folder: workspace.root
+            ).run(log: workspace.logs.appending("hypervisor\(variant.suffix).log"))
             try elf.copy(from: scratch.appending("aarch64-none-none-elf/release/hypervisor"))
             let objcopy = try Tool.fromToolchain("llvm-objcopy")
             try await Tool(objcopy, ["-O", "binary", elf.string, image.string]).run(
-                log: workspace.logs.appending("hypervisor-objcopy.log"))
+                log: workspace.logs.appending("hypervisor\(variant.suffix)-objcopy.log"))
         }
     }
 
-    /// Builds the module around the hypervisor's image.
-    var hostModuleStep: BuildStep {
+    /// Builds the module around a hypervisor's image.
+    func hostModuleStep(_ variant: HypervisorVariant) -> BuildStep {
         let workspace = workspace
-        let image = hypervisorImage
-        let module = hostModule
-        let inputs = sources(["CBootProtocol", "CHostKernel", "HostModule", "HostModuleCore", "HypervisorInterface"])
-        return BuildStep("martlet.ko", inputs: inputs + [image, workspace.lock], outputs: [module]) {
-            let folder = workspace.root.appending(".build-module/kernel")
+        let image = hypervisorImage(variant)
+        let module = hostModule(variant)
+        return BuildStep("martlet\(variant.suffix).ko", inputs: sources + [image, workspace.lock], outputs: [module]) {
+            let folder = workspace.root.appending(".build-module/kernel\(variant.suffix)")
             try await Tool(
                 "make",
                 [
@@ -54,14 +72,30 @@ extension Images {
                     "HYPERVISOR_IMAGE=\(image.string)", "OUT=\(folder.string)",
                 ],
                 folder: workspace.root
-            ).run(log: workspace.logs.appending("host-module.log"))
+            ).run(log: workspace.logs.appending("host-module\(variant.suffix).log"))
             try module.copy(from: folder.appending("martlet.ko"))
         }
     }
 
-    /// Folders of sources, with what says how they are compiled.
-    private func sources(_ targets: [String]) -> [FilePath] {
-        targets.map { workspace.root.appending("Sources/\($0)") }
+    /// Builds the VMM.
+    var monitorStep: BuildStep {
+        let workspace = workspace
+        let product = monitor
+        let libraries = workspace.packages.appending("zlib1g-dev")
+        return BuildStep("martlet", inputs: sources + [workspace.lock], outputs: [product]) {
+            try await Tool(
+                "make", ["-f", "Platforms/linux.mk", "LIBRARIES=\(libraries.string)"], folder: workspace.root
+            ).run(log: workspace.logs.appending("martlet.log"))
+            try product.copy(from: workspace.root.appending(".build-linux/martlet"))
+        }
+    }
+
+    /// All sources but the developer's tools, with what says how they are compiled. Which image a
+    /// target goes into is SwiftPM's business, and it compiles only what has changed.
+    private var sources: [FilePath] {
+        let tools: Set<String> = ["LabKit", "lab", "SimulatedMachine", "Specification"]
+        let folder = workspace.root.appending("Sources")
+        return folder.entries.filter { !tools.contains($0) }.map { folder.appending($0) }
             + [workspace.root.appending("Package.swift"), workspace.root.appending("Platforms")]
     }
 }

@@ -36,8 +36,6 @@ public struct Images: Sendable {
     var hostKernelPackage: FilePath { workspace.packages.appending("linux-image-\(lock.kernel)-arm64") }
     /// The test program that does in the host what a shell cannot.
     var exerciser: FilePath { workspace.images.appending("exerciser") }
-    /// The test module.
-    var probeModule: FilePath { workspace.images.appending("probe/probe.ko") }
 
     /// Brings everything up to date.
     ///
@@ -53,7 +51,11 @@ public struct Images: Sendable {
     }
 
     /// The steps, in an order in which each finds what it reads.
-    var steps: [BuildStep] { [exerciserStep, probeStep, hypervisorStep, hostModuleStep, hostRAMDiskStep] }
+    var steps: [BuildStep] {
+        [exerciserStep, testModulesStep("probe"), testModulesStep("modules")]
+            + HypervisorVariant.allCases.flatMap { [hypervisorStep($0), hostModuleStep($0)] }
+            + [monitorStep, hostRAMDiskStep]
+    }
 
     private var exerciserStep: BuildStep {
         let source = workspace.systemTests.appending("host/exerciser.c")
@@ -67,25 +69,42 @@ public struct Images: Sendable {
         }
     }
 
-    private var probeStep: BuildStep {
-        let sources = workspace.systemTests.appending("probe")
-        let product = probeModule
+    /// Test modules, by their folder below `Tests/System`.
+    private func testModulesStep(_ name: String) -> BuildStep {
+        let sources = workspace.systemTests.appending(name)
+        let folder = testModules(name)
         let workspace = workspace
-        return BuildStep("probe module", inputs: [sources, workspace.lock], outputs: [product]) {
+        let products = moduleNames(name).map { folder.appending("\($0).ko") }
+        return BuildStep("test modules \(name)", inputs: [sources, workspace.lock], outputs: products) {
             // Built in a copy: the kernel's build system leaves its products beside the sources.
-            let folder = product.removingLastComponent()
             try folder.remove()
+            try folder.removingLastComponent().makeFolder()
             try folder.copy(from: sources)
-            try await KernelTree.make(workspace, folder: folder).run(log: workspace.logs.appending("probe.log"))
+            try await KernelTree.make(workspace, folder: folder).run(
+                log: workspace.logs.appending("test-modules-\(name).log"))
         }
+    }
+
+    private func testModules(_ name: String) -> FilePath { workspace.images.appending("test-modules/\(name)") }
+
+    /// A module has a C file of its own.
+    private func moduleNames(_ name: String) -> [String] {
+        workspace.systemTests.appending(name).entries.filter { $0.hasSuffix(".c") }.map { String($0.dropLast(2)) }
+    }
+
+    /// All modules that only tests load.
+    var testModules: [FilePath] {
+        ["probe", "modules"].flatMap { name in moduleNames(name).map { testModules(name).appending("\($0).ko") } }
     }
 
     private var hostRAMDiskStep: BuildStep {
         let image = HostRAMDisk(images: self)
-        let inputs = [
-            workspace.systemTests.appending("host"), exerciser, probeModule, hostModule, workspace.lock,
-            workspace.root.appending("Sources/LabKit/Images"),
-        ]
+        let inputs =
+            [
+                workspace.systemTests.appending("host"), exerciser, monitor, workspace.lock,
+                workspace.root.appending("Sources/LabKit/Images"),
+            ] + testModules + HypervisorVariant.allCases.map(hostModule)
+
         return BuildStep("host RAM disk", inputs: inputs, outputs: [hostRAMDisk]) { try await image.write() }
     }
 }

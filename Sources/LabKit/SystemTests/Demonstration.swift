@@ -20,7 +20,7 @@ public struct Demonstration: Sendable {
     public func run() async throws {
         let machine = MachineConfiguration(cpu: .cortexA72, processors: 2, memory: 1024)
         let scenario = Scenario(
-            "demo", subject: .martlet, machine: machine,
+            "demo", subject: .martlet(.product), machine: machine,
             scripts: [.boot, .takeover, .forks, .hotplug, .aftermath], extent: .short)
         Progress.say("Booting Debian's stock kernel \(images.lock.kernel) in QEMU: \(machine.name).")
         let tests = SystemTests(images: images)

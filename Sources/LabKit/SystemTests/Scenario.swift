@@ -28,11 +28,27 @@ public struct HostScript: Hashable, Sendable {
 }
 
 /// Who has EL2 in a scenario.
-public enum Subject: String, Sendable {
+public enum Subject: Sendable {
     /// The kernel's own stub. Such a scenario is the control of one with Martlet.
-    case bareKernel = "off"
+    case bareKernel
     /// The module is loaded first of all.
-    case martlet = "on"
+    case martlet(HypervisorVariant)
+
+    /// The word for the kernel's command line.
+    var parameter: String {
+        switch self {
+        case .bareKernel: "off"
+        case .martlet(let variant): variant.rawValue
+        }
+    }
+}
+
+/// What a scenario ends with besides its scripts.
+public enum Epilogue: Sendable {
+    /// Nothing.
+    case none
+    /// A panic record in the console, which the symbolizer follows to a place with this text.
+    case panicAt(String)
 }
 
 /// One boot of one machine.
@@ -47,16 +63,20 @@ public struct Scenario: Sendable {
     public let scripts: [HostScript]
     /// Whether a full run is needed to see it.
     public let extent: Extent
+    /// What comes after the scripts.
+    public let epilogue: Epilogue
 
     /// Describes a scenario.
     public init(
-        _ name: String, subject: Subject, machine: MachineConfiguration, scripts: [HostScript], extent: Extent
+        _ name: String, subject: Subject, machine: MachineConfiguration, scripts: [HostScript], extent: Extent,
+        epilogue: Epilogue = .none
     ) {
         self.name = name
         self.subject = subject
         self.machine = machine
         self.scripts = scripts
         self.extent = extent
+        self.epilogue = epilogue
     }
 
     /// What the user sees and filters by.
@@ -69,7 +89,7 @@ public struct Scenario: Sendable {
     public var parameters: [String] {
         [
             "lab.scenarios=\(scripts.map(\.name).joined(separator: ","))", "lab.cpus=\(machine.processors)",
-            "lab.martlet=\(subject.rawValue)", "lab.firmware=\(machine.firmware.rawValue)",
+            "lab.martlet=\(subject.parameter)", "lab.firmware=\(machine.firmware.rawValue)",
         ]
     }
 }

@@ -2,39 +2,10 @@
 //
 // The matrix of system tests.
 
-extension HostScript {
-    /// The kernel is where and what it should be.
-    static let boot = HostScript(
-        "boot", checks: ["started-at-el2", "not-vhe", "no-kvm-device", "all-cpus-online", "firmware"])
-    /// Martlet has EL2, and what it keeps is out of reach.
-    static let takeover = HostScript(
-        "takeover",
-        checks: [
-            "loaded", "finalised", "own-memory-readable", "carve-out-found", "linear-map-read-refused",
-            "linear-map-write-refused", "user-read-refused", "user-write-refused", "stub-set-vectors-refused",
-            "stub-reset-vectors-refused", "stub-finalise-refused", "unload-refused", "second-load-refused",
-        ])
-    /// Modules come and go.
-    static let modules = HostScript("modules", checks: ["module-cycles"])
-    /// Memory is used up and given back.
-    static let memory = HostScript("memory", checks: ["memory-patterns", "memory-swap"])
-    /// Processes come and go.
-    static let forks = HostScript("forks", checks: ["fork-copies", "fork-exec"])
-    /// Files keep their content.
-    static let files = HostScript("files", checks: ["files-tmpfs", "files-disk", "files-direct"])
-    /// Processors come and go.
-    static let hotplug = HostScript("hotplug", checks: ["hotplug-cycles"])
-    /// Martlet is still what it was, and nothing of it was used up.
-    static let aftermath = HostScript("aftermath", checks: ["still-finalised", "no-panic-record", "still-refused"])
-
-    /// A whole life of a host.
-    static let life: [HostScript] = [.boot, .modules, .forks, .files, .memory, .hotplug]
-}
-
 /// All system tests.
 public enum Scenarios {
     /// Every scenario of the matrix.
-    public static let all: [Scenario] = hosts + controls
+    public static let all: [Scenario] = hosts + panics + controls
 
     /// The machines on which a host is shown to live on.
     private static let machines: [MachineConfiguration] = {
@@ -59,8 +30,16 @@ public enum Scenarios {
     /// A stock kernel under Martlet.
     private static let hosts = machines.map { machine in
         Scenario(
-            "host", subject: .martlet, machine: machine, scripts: [.takeover] + HostScript.life + [.aftermath],
+            "host", subject: .martlet(.product), machine: machine,
+            scripts: [.takeover, .attacks] + HostScript.life + [.aftermath],
             extent: short.contains(machine.name) ? .short : .full)
+    }
+
+    /// A hypervisor that panics.
+    private static let panics = MachineConfiguration.CPU.allCases.map { cpu in
+        Scenario(
+            "panic", subject: .martlet(.panic), machine: MachineConfiguration(cpu: cpu, processors: 2),
+            scripts: [.panic], extent: cpu == .cortexA72 ? .short : .full, epilogue: .panicAt("ProvokedPanic.swift"))
     }
 
     /// The same by itself: the control, which says whether a failure under Martlet is Martlet's.

@@ -50,6 +50,26 @@ public struct SystemTests: Sendable {
             failure = CheckResult("\(scenario.identifier)/machine", .failed, "\(what) (\(console.string))")
         }
         let console = try folder.appending("console.log").readText()
-        return HostReport(console: console).results(for: scenario, console: console) + (failure.map { [$0] } ?? [])
+        var results = HostReport(console: console).results(for: scenario, console: console)
+        if case .panicAt(let place) = scenario.epilogue {
+            results.append(await explain(console, place: place, name: "\(scenario.identifier)/panic-explained"))
+        }
+        return results + (failure.map { [$0] } ?? [])
+    }
+
+    /// Follows the panic record in a console to a place in the sources.
+    private func explain(_ console: String, place: String, name: String) async -> CheckResult {
+        do {
+            let panic = try HypervisorPanic(log: console)
+            let symbolizer = Symbolizer(image: images.hypervisorELF(.panic))
+            // The place itself, not one that it was called from.
+            let chain = try await symbolizer.resolve([panic.elr &- panic.base]).first ?? []
+            let isNamed = chain.contains { $0.location.contains(place) }
+            return CheckResult(
+                name, isNamed ? .passed : .failed,
+                chain.map { "\($0.function) at \($0.location)" }.joined(separator: ", inlined into "))
+        } catch {
+            return CheckResult(name, .failed, "\(error)")
+        }
     }
 }

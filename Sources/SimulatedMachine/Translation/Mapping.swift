@@ -46,11 +46,18 @@ extension SimulatedMachine {
         cpus[cpu.index].hypervisorTree.map { mapping($0) }
     }
 
+    /// What a stage-2 maps, given as VTTBR_EL2 and VTCR_EL2 would have it, whether it is in use or
+    /// not; nil for a combination that no walk accepts.
+    public func stage2Mapping(vttbr: UInt64, vtcr: UInt64) -> [MappedRun]? {
+        guard let shape = WalkShape(vttbr: vttbr, vtcr: vtcr) else { return nil }
+        return mapping(shape, .stage2)
+    }
+
     /// The leaves of the host's stage-2, by size.
     public func hostLeaves(_ cpu: SimulatedCPU) -> LeafCount? {
         guard let tree = cpus[cpu.index].stage2Tree else { return nil }
         var count = LeafCount()
-        forEachLeaf(tree) { _, _, level in
+        forEachLeaf(trees[tree].shape, .stage2) { _, _, level in
             switch level {
             case 3: count.pages += 1
             case 2: count.blocks2M += 1
@@ -63,9 +70,11 @@ extension SimulatedMachine {
     /// Pages that are live tables now.
     public var liveTables: [Frame<HostPhysical>] { tables.keys.map { Frame($0) } }
 
-    private func mapping(_ tree: Int) -> [MappedRun] {
+    private func mapping(_ tree: Int) -> [MappedRun] { mapping(trees[tree].shape, trees[tree].regime) }
+
+    private func mapping(_ shape: WalkShape, _ regime: Regime) -> [MappedRun] {
         var runs: [MappedRun] = []
-        forEachLeaf(tree) { input, leaf, level in
+        forEachLeaf(shape, regime) { input, leaf, level in
             let run = MappedRun(
                 input: input, frame: leaf.frame, pages: 1 << WalkShape.entryShift(level),
                 readable: leaf.readable, writable: leaf.writable, executable: leaf.executable,
@@ -82,12 +91,13 @@ extension SimulatedMachine {
         return runs
     }
 
-    private func forEachLeaf(_ tree: Int, _ body: (UInt64, Reading.Leaf, UInt8) -> Void) {
-        let shape = trees[tree].shape
+    private func forEachLeaf(
+        _ shape: WalkShape, _ regime: Regime, _ body: (UInt64, Reading.Leaf, UInt8) -> Void
+    ) {
         for page in 0..<shape.rootPages {
             visit(
                 shape.root + page, shape.startLevel,
-                page << (WalkShape.entryShift(shape.startLevel) + 9), trees[tree].regime, body)
+                page << (WalkShape.entryShift(shape.startLevel) + 9), regime, body)
         }
     }
 

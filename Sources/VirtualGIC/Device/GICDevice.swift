@@ -59,6 +59,12 @@ public struct GICLocation: Equatable, Sendable {
     public let region: GICRegion
     /// Bytes from its start.
     public let offset: UInt64
+
+    /// A place in a block.
+    public init(region: GICRegion, offset: UInt64) {
+        self.region = region
+        self.offset = offset
+    }
 }
 
 /// The device that KVM_CREATE_DEVICE makes for KVM_DEV_TYPE_ARM_VGIC_V3: its configuration before

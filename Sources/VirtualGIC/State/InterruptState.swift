@@ -35,12 +35,30 @@ struct InterruptState: Equatable {
 
     init(bits: UInt64) { self.bits = bits }
 
-    var isEnabled: Bool { get { flag(0) } set { setFlag(0, newValue) } }
-    var isLatched: Bool { get { flag(1) } set { setFlag(1, newValue) } }
-    var isLineHigh: Bool { get { flag(2) } set { setFlag(2, newValue) } }
-    var isActive: Bool { get { flag(3) } set { setFlag(3, newValue) } }
-    var isGiven: Bool { get { flag(4) } set { setFlag(4, newValue) } }
-    var isInListRegister: Bool { get { flag(5) } set { setFlag(5, newValue) } }
+    var isEnabled: Bool {
+        get { flag(0) }
+        set { setFlag(0, newValue) }
+    }
+    var isLatched: Bool {
+        get { flag(1) }
+        set { setFlag(1, newValue) }
+    }
+    var isLineHigh: Bool {
+        get { flag(2) }
+        set { setFlag(2, newValue) }
+    }
+    var isActive: Bool {
+        get { flag(3) }
+        set { setFlag(3, newValue) }
+    }
+    var isGiven: Bool {
+        get { flag(4) }
+        set { setFlag(4, newValue) }
+    }
+    var isInListRegister: Bool {
+        get { flag(5) }
+        set { setFlag(5, newValue) }
+    }
 
     var group: InterruptGroup {
         get { flag(6) ? .one : .zero }

@@ -79,9 +79,11 @@ final class HostBench: @unchecked Sendable {
         frame.x[1] = registers.x1
         frame.x[2] = registers.x2
         frame.x[3] = registers.x3
-        // Calls with more arguments than three change them to results, or leave them.
-        let arguments = registers.x4 | registers.x5 == 0 ? 4 : 6
-        if arguments == 6 {
+        // Calls about VMs have up to five arguments; a run has list registers and more results too.
+        let isRun = registers.x0 == UInt64(HostCall.runVCPU.rawValue)
+        let arguments = isRun ? 12 : (0xC600_4020...0xC600_4033).contains(registers.x0) ? 6 : 4
+        if arguments > 4 {
+            for index in 6..<arguments { frame.x[index] = 0 }
             frame.x[4] = registers.x4
             frame.x[5] = registers.x5
         }

@@ -81,7 +81,9 @@ struct Bench: ~Copyable {
         enter(VCPUIndex(vcpu))
     }
 
-    mutating func write(_ vcpu: Int, _ region: GICRegion, _ offset: UInt64, _ value: UInt64, _ width: AccessWidth = .word) {
+    mutating func write(
+        _ vcpu: Int, _ region: GICRegion, _ offset: UInt64, _ value: UInt64, _ width: AccessWidth = .word
+    ) {
         outside(vcpu) { $0.writeRegister(region, offset: offset, width: width, value: value) }
     }
 

@@ -3,6 +3,7 @@
 // The virtual CPU interface of one vCPU, as hardware implements it (IHI 0069, 4.8 and 6): what
 // becomes of list registers while a guest acknowledges and ends interrupts.
 
+import Testing
 import VirtualGIC
 
 struct CPUInterface {
@@ -22,7 +23,9 @@ struct CPUInterface {
     init(listRegisters: Int) { registers = Array(repeating: 0, count: listRegisters) }
 
     mutating func enter(_ registers: [UInt64], _ result: FlushResult) {
-        precondition(!Set(registers.filter { $0 != 0 }.map { UInt32(truncatingIfNeeded: $0) }).isEmpty || result.used == 0)
+        let intids = registers.filter { $0 != 0 }.map { ListRegister(bits: $0).intid }
+        #expect(Set(intids).count == intids.count, "one interrupt in two list registers is UNPREDICTABLE")
+        #expect(intids.count == result.used && !registers[result.used...].contains { $0 != 0 })
         self.registers = registers
         hypervisorControl = result.control
     }
@@ -41,7 +44,9 @@ struct CPUInterface {
             return isPendingOnly(register.bits) && control.enables(register.group)
                 && register.priority < control.priorityMask && register.priority < running.last ?? 0xFF
         }
-        return candidates.min { ListRegister(bits: registers[$0]).priority < ListRegister(bits: registers[$1]).priority }
+        return candidates.min {
+            ListRegister(bits: registers[$0]).priority < ListRegister(bits: registers[$1]).priority
+        }
     }
 
     /// What ICC_HPPIR would show, if it may be taken now.

@@ -4,7 +4,7 @@
 // that does, unless MARTLET_SEED names the only one to run.
 
 #if canImport(Glibc)
-    import Glibc
+import Glibc
 #endif
 
 /// SplitMix64.

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// The scripts of the test host, with the checks that each has to report.
+
+extension HostScript {
+    /// The kernel is where and what it should be.
+    static let boot = HostScript(
+        "boot", checks: ["started-at-el2", "not-vhe", "linux-kvm-off", "all-cpus-online", "firmware"])
+    /// Martlet has EL2, and what it keeps is out of reach.
+    static let takeover = HostScript(
+        "takeover",
+        checks: [
+            "loaded", "finalised", "own-memory-readable", "carve-out-found", "linear-map-read-refused",
+            "linear-map-write-refused", "user-read-refused", "user-write-refused", "stub-set-vectors-refused",
+            "stub-reset-vectors-refused", "stub-finalise-refused", "unload-refused", "second-load-refused",
+        ])
+    /// Modules come and go.
+    static let modules = HostScript("modules", checks: ["module-cycles"])
+    /// Memory is used up and given back.
+    static let memory = HostScript("memory", checks: ["memory-patterns", "memory-swap"])
+    /// Processes come and go.
+    static let forks = HostScript("forks", checks: ["fork-copies", "fork-exec"])
+    /// Files keep their content.
+    static let files = HostScript("files", checks: ["files-tmpfs", "files-disk", "files-direct"])
+    /// Processors come and go.
+    static let hotplug = HostScript("hotplug", checks: ["hotplug-cycles"])
+    /// What a hostile kernel would try from inside, by modules of the tests.
+    static let attacks = HostScript(
+        "attacks",
+        checks: [
+            "memory-listed", "attack-control", "carveout-found", "linear-map-read", "linear-map-write",
+            "linear-map-atomic", "linear-map-zero-cache-line", "alias-cached", "alias-write-combining", "alias-device",
+            "user-copy-from", "user-copy-to", "user-get", "call-version", "stub-calls", "stub-soft-restart",
+            "initialization-calls", "unknown-calls", "firmware-calls", "firmware-version", "counter-unknown", "top-up",
+            "top-up-hidden", "top-up-refused", "top-up-refused-unchanged", "reclaim", "reclaim-zeroed",
+        ])
+    /// The hypervisor panics, and the host lives on to tell.
+    static let panic = HostScript("panic", checks: ["provoked", "record-kept", "host-goes-on", "calls-refused"])
+    /// Martlet is still what it was, and nothing of it was used up.
+    static let aftermath = HostScript("aftermath", checks: ["still-finalised", "no-panic-record", "still-refused"])
+
+    /// A whole life of a host.
+    static let life: [HostScript] = [.boot, .modules, .forks, .files, .memory, .hotplug]
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// Memory slots: every refusal with Linux's error, and what changes mean for the guest.
+
+import KVMCore
+import Testing
+
+@Suite struct MemorySlotTests {
+    private static let limits = RegionLimits(addressBits: 40, userLimit: 1 << 48)
+
+    private func region(
+        _ slot: UInt32 = 0, at guest: UInt64 = 0x8000_0000, size: UInt64 = 0x10_0000,
+        user: UInt64 = 0x7F00_0000_0000, flags: UInt32 = 0
+    ) -> MemoryRegionArgument {
+        MemoryRegionArgument(slot: slot, flags: flags, guestAddress: guest, size: size, userAddress: user)
+    }
+
+    @Test func theStructureIsLinux() {
+        let argument = MemoryRegionArgument([0x0000_0003_0000_0001, 0x8000_0000, 0x2000, 0x7F00_0000_1000])
+        #expect(argument == region(1, size: 0x2000, user: 0x7F00_0000_1000, flags: 3))
+    }
+
+    @Test(arguments: [
+        (MemoryRegionArgument(slot: 0, flags: 1, guestAddress: 0, size: 4096, userAddress: 0), LinuxError.invalid),
+        (MemoryRegionArgument(slot: 0, flags: 2, guestAddress: 0, size: 4096, userAddress: 0), .invalid),
+        (MemoryRegionArgument(slot: 0, guestAddress: 1, size: 4096, userAddress: 0), .invalid),
+        (MemoryRegionArgument(slot: 0, guestAddress: 0, size: 4095, userAddress: 0), .invalid),
+        (MemoryRegionArgument(slot: 0, guestAddress: 0, size: 4096, userAddress: 8), .invalid),
+        (MemoryRegionArgument(slot: 128, guestAddress: 0, size: 4096, userAddress: 0), .invalid),
+        (MemoryRegionArgument(slot: 1 << 16, guestAddress: 0, size: 4096, userAddress: 0), .invalid),
+        (MemoryRegionArgument(slot: 0, guestAddress: 0, size: 4096, userAddress: 1 << 48), .invalid),
+        (MemoryRegionArgument(slot: 0, guestAddress: 0, size: 8192, userAddress: (1 << 48) - 4096), .invalid),
+        (MemoryRegionArgument(slot: 0, guestAddress: 0, size: 4096, userAddress: 0xFF00_0000_0000_0000), .invalid),
+        (MemoryRegionArgument(slot: 0, guestAddress: ~0xFFF, size: 8192, userAddress: 0), .invalid),
+        (MemoryRegionArgument(slot: 0, guestAddress: 0, size: 1 << 43, userAddress: 0), .invalid),
+        (MemoryRegionArgument(slot: 0, guestAddress: 0, size: 0, userAddress: 0), .invalid),
+        (MemoryRegionArgument(slot: 0, guestAddress: 1 << 40, size: 4096, userAddress: 0), .fault),
+        (MemoryRegionArgument(slot: 0, guestAddress: (1 << 40) - 4096, size: 8192, userAddress: 0), .fault),
+    ])
+    func refusals(argument: MemoryRegionArgument, error: LinuxError) {
+        var slots = MemorySlots()
+        #expect(throws: error) { try slots.change(argument, limits: Self.limits) }
+        #expect(slots.end == 0)
+    }
+
+    @Test func slotsNeverOverlap() throws {
+        var slots = MemorySlots()
+        #expect(try slots.change(region(0), limits: Self.limits) == .added)
+        #expect(throws: LinuxError.exists) { try slots.change(region(1), limits: Self.limits) }
+        #expect(throws: LinuxError.exists) {
+            try slots.change(region(1, at: 0x8000_0000 + 0xF_F000, size: 0x1000), limits: Self.limits)
+        }
+        #expect(throws: LinuxError.exists) {
+            try slots.change(region(1, at: 0x7FF0_0000, size: 0x10_1000), limits: Self.limits)
+        }
+        #expect(try slots.change(region(1, at: 0x8010_0000), limits: Self.limits) == .added)
+        #expect(try slots.change(region(2, at: 0x7FF0_0000), limits: Self.limits) == .added)
+    }
+
+    @Test func aSlotMovesAndGoesButNeverChangesItsMemory() throws {
+        var slots = MemorySlots()
+        _ = try slots.change(region(5), limits: Self.limits)
+        #expect(try slots.change(region(5), limits: Self.limits) == .none)
+        #expect(throws: LinuxError.invalid) { try slots.change(region(5, size: 0x20_0000), limits: Self.limits) }
+        #expect(throws: LinuxError.invalid) {
+            try slots.change(region(5, user: 0x7E00_0000_0000), limits: Self.limits)
+        }
+        let moved = try slots.change(region(5, at: 0x8008_0000), limits: Self.limits)
+        #expect(moved == .removed(GuestRun(first: 0x80000, pages: 256)))
+        #expect(slots.slot(of: 0x80000) == nil)
+        #expect(slots.slot(of: 0x80080)?.userAddress(of: 0x80081) == 0x7F00_0000_1000)
+        #expect(try slots.change(region(5, size: 0), limits: Self.limits) == .removed(GuestRun(first: 0x80080, pages: 256)))
+        #expect(slots.slot(of: 0x80080) == nil)
+    }
+
+    @Test func allNumbersFitAndOneMoreDoesNot() throws {
+        var slots = MemorySlots()
+        for number in 0..<UInt32(MemorySlots.capacity) {
+            _ = try slots.change(region(number, at: UInt64(number) << 20), limits: Self.limits)
+        }
+        #expect(slots.end == MemorySlots.capacity)
+        _ = try slots.change(region(7, size: 0), limits: Self.limits)
+        _ = try slots.change(region(7, at: 1 << 39), limits: Self.limits)
+        #expect(slots.end == MemorySlots.capacity)
+    }
+
+    @Test func aSlotKeepsItsPlaceWhenOthersGo() throws {
+        var slots = MemorySlots()
+        for number in 0..<UInt32(3) {
+            _ = try slots.change(
+                region(number, at: UInt64(number) << 20, user: 0x1000_0000 + UInt64(number) << 20), limits: Self.limits)
+        }
+        let before = slots.run(at: 2, behind: 0, .max)
+        _ = try slots.change(region(0, size: 0), limits: Self.limits)
+        #expect(slots.run(at: 2, behind: 0, .max) == before)
+        #expect(slots.run(at: 0, behind: 0, .max) == nil)
+    }
+
+    @Test func userAddressesFindTheirGuestPages() throws {
+        var slots = MemorySlots()
+        _ = try slots.change(region(0), limits: Self.limits)
+        let base: UInt64 = 0x7F00_0000_0000
+        #expect(slots.run(at: 0, behind: base, base + 1) == GuestRun(first: 0x80000, pages: 1))
+        #expect(slots.run(at: 0, behind: base + 0xFFF, base + 0x1001) == GuestRun(first: 0x80000, pages: 2))
+        #expect(slots.run(at: 0, behind: 0, base) == nil)
+        #expect(slots.run(at: 0, behind: base + 0x10_0000, .max) == nil)
+        #expect(slots.run(at: 0, behind: base + 0xF_F000, .max) == GuestRun(first: 0x800FF, pages: 1))
+        #expect(slots.run(at: -1, behind: 0, .max) == nil)
+        #expect(slots.run(at: 1, behind: 0, .max) == nil)
+    }
+
+    @Test(arguments: [(0 as UInt64, 1 as UInt64), (511, 2), (5, 2000), (0x80000, 1024)])
+    func piecesCoverARunAndEndAtBlocks(first: UInt64, pages: UInt64) {
+        var run = GuestRun(first: first, pages: pages)
+        var next = first
+        while let piece = run.takePiece() {
+            #expect(piece.first == next)
+            #expect(piece.pages >= 1 && piece.pages <= PageUnit.perCall)
+            #expect(piece.first / 512 == (piece.first + piece.pages - 1) / 512)
+            next += piece.pages
+        }
+        #expect(next == first + pages)
+    }
+}

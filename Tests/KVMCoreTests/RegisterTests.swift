@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// Register identifiers, both ways.
+
+import HypervisorInterface
+import KVMCore
+import Testing
+
+@Suite struct RegisterTests {
+    @Test(arguments: [
+        (0x6030_0000_0010_0000 as UInt64, OneRegister.vcpu(.general(0)), RegisterWidth.doubleword),
+        (0x6030_0000_0010_003C, .vcpu(.general(30)), .doubleword),
+        (0x6030_0000_0010_003E, .vcpu(.stackPointerEL0), .doubleword),
+        (0x6030_0000_0010_0040, .vcpu(.programCounter), .doubleword),
+        (0x6030_0000_0010_0042, .vcpu(.processorState), .doubleword),
+        (0x6030_0000_0010_0044, .vcpu(.system(VCPURegister.System.spEL1.rawValue)), .doubleword),
+        (0x6030_0000_0010_004A, .absent, .doubleword),
+        (0x6040_0000_0010_0054, .vcpu(.vector(0)), .quadword),
+        (0x6040_0000_0010_00D0, .vcpu(.vector(31)), .quadword),
+        (0x6020_0000_0010_00D4, .vcpu(.fpsr), .word),
+        (0x6020_0000_0010_00D5, .vcpu(.fpcr), .word),
+        (0x6030_0000_0013_C080, .vcpu(.system(VCPURegister.System.sctlr.rawValue)), .doubleword),
+        (0x6030_0000_0013_C005, .vcpu(.system(VCPURegister.System.mpidr.rawValue)), .doubleword),
+        (0x6030_0000_0013_DF19, .vcpu(.timerControl), .doubleword),
+        // These two are swapped in Linux's interface.
+        (0x6030_0000_0013_DF1A, .vcpu(.timerCount), .doubleword),
+        (0x6030_0000_0013_DF02, .vcpu(.timerCompare), .doubleword),
+        (0x6030_0000_0014_0000, .psciVersion, .doubleword),
+    ])
+    func identifiers(identifier: UInt64, register: OneRegister, width: RegisterWidth) throws {
+        let decoded = try OneRegister.decode(identifier)
+        #expect(decoded.0 == register)
+        #expect(decoded.1 == width)
+    }
+
+    @Test(arguments: [
+        (0x2030_0000_0010_0000 as UInt64, LinuxError.invalid),  // x86
+        (0x6000_0000_0010_0000, .invalid),  // one byte
+        (0x6020_0000_0010_0000, .invalid),  // half of x0
+        (0x6030_0000_0010_0001, .noEntry),
+        (0x6030_0000_0010_00D6, .noEntry),
+        (0x6030_0000_0010_FFFF, .noEntry),
+        (0x6030_0000_0013_FFFF, .noEntry),
+        (0x6020_0000_0013_C080, .noEntry),
+        (0x6030_0000_0014_0001, .noEntry),
+        (0x6030_0000_0015_0000, .noEntry),
+        (0x6030_0001_0010_0000, .invalid),
+        (UInt64.max, .invalid),
+        (0, .invalid),
+    ])
+    func identifiersThatAreRefused(identifier: UInt64, error: LinuxError) {
+        #expect(throws: error) { try OneRegister.decode(identifier) }
+    }
+
+    @Test func theListNamesWhatExists() throws {
+        var seen: Set<UInt64> = []
+        RegisterList.forEach { seen.insert($0) }
+        #expect(UInt64(seen.count) == RegisterList.count)
+        var registers: Set<VCPURegister> = []
+        for identifier in seen {
+            if case .vcpu(let register) = try OneRegister.decode(identifier).0 {
+                #expect(registers.insert(register).inserted)
+                #expect(VCPURegister(number: register.number) == register)
+            }
+        }
+        // All of EL2's: 31 general, 7 by name, 24 of EL1, 32 vectors, less those 3 that both names share.
+        #expect(registers.count == 31 + 8 + VCPURegister.System.allCases.count + 32)
+    }
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// Numbers and structures of the interface, as Linux's headers have them.
+
+import HypervisorInterface
+import KVMCore
+import Testing
+
+@Suite struct RequestTests {
+    /// _IOC of asm-generic/ioctl.h: direction, size, type 0xAE, number.
+    private func ioctl(_ direction: UInt32, _ number: UInt32, _ size: UInt32) -> UInt32 {
+        direction << 30 | size << 16 | 0xAE << 8 | number
+    }
+
+    @Test func numbers() {
+        #expect(SystemRequest.allCases.map(\.rawValue) == [0, 1, 3, 4].map { ioctl(0, $0, 0) })
+        #expect(VMRequest.setUserMemoryRegion.rawValue == ioctl(1, 0x46, 32))
+        #expect(VMRequest.irqLine.rawValue == ioctl(1, 0x61, 8))
+        #expect(VMRequest.preferredTarget.rawValue == ioctl(2, 0xAF, 32))
+        #expect(VMRequest.createDevice.rawValue == ioctl(3, 0xE0, 12))
+        #expect(VCPURequest.run.rawValue == ioctl(0, 0x80, 0))
+        #expect(VCPURequest.getMPState.rawValue == ioctl(2, 0x98, 4))
+        #expect(VCPURequest.setMPState.rawValue == ioctl(1, 0x99, 4))
+        #expect(VCPURequest.getOneRegister.rawValue == ioctl(1, 0xAB, 16))
+        #expect(VCPURequest.setOneRegister.rawValue == ioctl(1, 0xAC, 16))
+        #expect(VCPURequest.initialise.rawValue == ioctl(1, 0xAE, 32))
+        #expect(VCPURequest.registerList.rawValue == ioctl(3, 0xB0, 8))
+        #expect(DeviceRequest.allCases.map(\.rawValue) == [0xE1, 0xE2, 0xE3].map { ioctl(1, $0, 24) })
+    }
+
+    @Test(arguments: [
+        (0 as UInt64, 40 as UInt64), (40, 40), (32, 32), (44, 44),
+    ])
+    func machineTypes(type: UInt64, bits: UInt64) throws {
+        #expect(try MachineType.addressBits(of: type, limit: 44) == bits)
+    }
+
+    @Test(arguments: [31 as UInt64, 45, 0x100, 1 << 31, 1 << 31 | 40, 1 << 32, .max])
+    func machineTypesThatAreRefused(type: UInt64) {
+        #expect(throws: LinuxError.invalid) { try MachineType.addressBits(of: type, limit: 44) }
+    }
+
+    @Test func theDefaultIsRefusedOnASmallMachine() {
+        #expect(throws: LinuxError.invalid) { try MachineType.addressBits(of: 0, limit: 36) }
+    }
+
+    @Test func vcpuFeatures() throws {
+        #expect(try VCPUInitArgument([5 | 4 << 32, 0, 0, 0]).features == .psci)
+        #expect(try VCPUInitArgument([5 | 5 << 32, 0, 0, 0]).features == [.psci, .powerOff])
+        // Another target, no PSCI, 32-bit EL1, PMU, SVE, pointer authentication.
+        for word: UInt64 in [0 | 4 << 32, 5, 5 | 6 << 32, 5 | 12 << 32, 5 | 0x14 << 32, 5 | 0x64 << 32] {
+            #expect(throws: LinuxError.invalid) { try VCPUInitArgument([word, 0, 0, 0]) }
+        }
+        #expect(throws: LinuxError.noEntry) { try VCPUInitArgument([5 | 0x104 << 32, 0, 0, 0]) }
+        #expect(throws: LinuxError.noEntry) { try VCPUInitArgument([5 | 4 << 32, 0, 0, 1]) }
+        #expect(VCPUInitArgument.preferred[0] == 5)
+    }
+
+    @Test func devices() {
+        #expect(CreateDeviceArgument([7, 0]).purpose == .create)
+        #expect(CreateDeviceArgument([7, 1]).purpose == .test)
+        #expect(CreateDeviceArgument([7 | 0xFFFF_FFFF << 32, 0]).type == CreateDeviceArgument.gicV3)
+        let attribute = DeviceAttributeArgument([4 << 32, 2, 0x1000])
+        #expect(attribute.group == 4 && attribute.attribute == 2 && attribute.userAddress == 0x1000)
+        let level = InterruptLevelArgument(1 << 32 | 0x0100_0020)
+        #expect(level.line == 0x0100_0020 && level.level == 1)
+    }
+
+    @Test func capabilitiesAreTold() {
+        let limits = MachineLimits(physicalBits: 52, hostCPUs: 4, vcpus: 64)
+        #expect(limits.answer(to: 165) == 48)
+        #expect(limits.answer(to: 9) == 4)
+        #expect(limits.answer(to: 66) == 64)
+        #expect(limits.answer(to: 10) == 128)
+        #expect(limits.answer(to: 3) == 1)
+        // Coalesced MMIO, IRQFD, IOEVENTFD, read-only memory, SVE, guest_memfd, and what nobody knows.
+        for absent: UInt64 in [15, 32, 36, 81, 170, 234, 9999, .max] { #expect(limits.answer(to: absent) == 0) }
+    }
+
+    @Test func lifeOfAVCPU() throws {
+        #expect(try VCPULife.created.initialise([.psci]) == .create(.on))
+        #expect(try VCPULife.created.initialise([.psci, .powerOff]) == .create(.off))
+        #expect(try VCPULife.initialised(.on).initialise([.psci]) == .keep)
+        #expect(throws: LinuxError.invalid) { try VCPULife.initialised(.on).initialise([.psci, .powerOff]) }
+        #expect(throws: LinuxError.invalid) { try VCPULife.running.initialise([.psci]) }
+        #expect(VCPULife.running.allows(.runnable, isOff: false))
+        #expect(!VCPULife.running.allows(.runnable, isOff: true))
+        #expect(VCPULife.running.allows(.stopped, isOff: true))
+    }
+}
