@@ -46,11 +46,15 @@ public struct HypervisorConfiguration: Equatable, Sendable {
 /// VTCR_EL2, Virtualization Translation Control Register (DDI 0487, D24.2.189).
 public enum Stage2Control {
     /// The register's value for a geometry: write-back inner-shareable walks, 4 KiB granule.
-    /// - Parameter hasVMID16: use 16-bit VMIDs.
-    public static func bits(_ geometry: TranslationGeometry, hasVMID16: Bool) -> UInt64 {
+    /// - Parameters:
+    ///   - physicalAddressBits: of the machine; cut to 48. Outputs may be that wide.
+    ///   - hasVMID16: use 16-bit VMIDs.
+    public static func bits(
+        _ geometry: TranslationGeometry, physicalAddressBits: UInt64, hasVMID16: Bool
+    ) -> UInt64 {
         let reserved: UInt64 = 1 << 31
         let sizeField: UInt64 =
-            switch geometry.inputBits {
+            switch physicalAddressBits {
             case ...32: 0
             case ...36: 1
             case ...40: 2

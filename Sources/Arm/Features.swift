@@ -31,6 +31,8 @@ public struct CPUFeatures: Equatable, Sendable {
     public let hasStatisticalProfiling: Bool
     /// FEAT_TRF: TRFCR_EL1.
     public let hasTraceFilter: Bool
+    /// FEAT_BRBE: BRBCR_EL1.
+    public let hasBranchRecords: Bool
     /// ID_AA64PFR0_EL1.GIC is not zero: the GIC has a system register interface.
     public let hasGICSystemRegisters: Bool
     /// FEAT_CSV2: branch predictions of one context do not steer another.
@@ -90,6 +92,7 @@ public struct CPUFeatures: Equatable, Sendable {
         hasRandomNumbers = field(id.isar0, 60) != 0
         hasStatisticalProfiling = field(id.dfr0, 32) != 0
         hasTraceFilter = field(id.dfr0, 40) != 0
+        hasBranchRecords = field(id.dfr0, 52) != 0
         hasGICSystemRegisters = field(id.pfr0, 24) != 0
         isFreeOfSpectreV2 = field(id.pfr0, 56) != 0
         clearsBranchHistoryOnException = field(id.mmfr1, 60) != 0

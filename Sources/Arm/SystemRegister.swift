@@ -34,8 +34,10 @@ public enum SystemRegister: UInt8, CaseIterable, Sendable {
     case zcrEL1, svcr
     case apiaKeyLo, apiaKeyHi, apibKeyLo, apibKeyHi, apdaKeyLo, apdaKeyHi, apdbKeyLo, apdbKeyHi
     case apgaKeyLo, apgaKeyHi
-    // Statistical profiling and self-hosted trace at EL1.
-    case pmscrEL1, trfcrEL1
+    // Statistical profiling, self-hosted trace and branch records.
+    case pmscrEL1, trfcrEL1, brbcrEL1
+    case pmscrEL2, trfcrEL2, brbcrEL2
+    case vdisrEL2, iccSreEL1
 
     // Timers.
     case cntpctEL0, cntvCtlEL0, cntvCvalEL0

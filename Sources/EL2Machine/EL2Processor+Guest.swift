@@ -17,6 +17,12 @@ extension EL2Processor: GuestProcessor {
 
     public func hardwareRandom() -> UInt64 { el2_rndr() }
 
+    public func drainProfiling() { el2_drain_profiling() }
+
+    public func invalidateLocalGuest() { el2_tlbi_vmalle1_local() }
+
+    public func clearUpperListRegisters(last: UInt64) { el2_clear_upper_lists(last) }
+
     public func invalidateInstructionCaches() { el2_ic_ialluis() }
 
     public func guestVectors(_ mitigation: BranchMitigation) -> UInt64 {

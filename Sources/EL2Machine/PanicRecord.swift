@@ -31,8 +31,11 @@ public enum PanicRecord {
         el2_store64(address(3), el2_read_elr_el2())
         el2_store64(address(4), el2_read_esr_el2())
         el2_store64(address(5), el2_read_far_el2())
-        el2_store64(address(6), cpu[MARTLET_PERCPU_PANIC_LR])
-        el2_store64(address(7), writeFrames(cpu))
+        // While a guest's registers were loaded, LR and FP may be its own.
+        if cpu[MARTLET_PERCPU_HAS_HOST] != 0 {
+            el2_store64(address(6), cpu[MARTLET_PERCPU_PANIC_LR])
+            el2_store64(address(7), writeFrames(cpu))
+        }
         writeMessage(cpu[MARTLET_PERCPU_PANIC_MESSAGE])
         el2_dsb_ish()
         el2_store64(address(0), UInt64(MARTLET_PANIC_MAGIC))

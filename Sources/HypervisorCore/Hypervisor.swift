@@ -28,6 +28,10 @@ public struct Hypervisor<P: GuestProcessor>: ~Copyable {
     /// Pages of executable code.
     let textPages: UInt64
 
+    /// The host's stage-2: its root and shape never change.
+    let hostRoot: Frame<HostPhysical>
+    let hostGeometry: TranslationGeometry
+
     let memory: Locked<MemoryState>
     let power: Locked<PowerState>
     let generator: Locked<RandomGenerator>
@@ -67,6 +71,8 @@ public struct Hypervisor<P: GuestProcessor>: ~Copyable {
         textPages = boot.textEnd.number &- boot.imageBase.number
         outside = Atomic(boot.cpuCount)
         inside = Locked(CPUSet())
+        hostRoot = memory.hostTable.root
+        hostGeometry = memory.hostTable.geometry
         generator = Locked(RandomGenerator(seed: boot.seed, on: processor))
         self.memory = Locked(memory)
         self.power = Locked(power)
@@ -92,12 +98,20 @@ public struct Hypervisor<P: GuestProcessor>: ~Copyable {
         case arriving
     }
 
+    /// VTCR_EL2 and VTTBR_EL2 of the host.
+    @inline(__always)
+    func useHostTable(on processor: P) {
+        processor.write(
+            .vtcrEL2,
+            Stage2Control.bits(
+                hostGeometry, physicalAddressBits: features.physicalAddressBits, hasVMID16: features.hasVMID16))
+        processor.write(.vttbrEL2, Stage2Base.bits(root: hostRoot, vmid: 0))
+    }
+
     /// Puts this CPU's EL1 and EL0 behind the host's stage-2 and traps.
     func confine(_ confinement: Confinement, on processor: P) {
-        let root = memory.withLock(on: processor) { $0.hostTable }
-        processor.write(
-            .vtcrEL2, Stage2Control.bits(root.geometry, hasVMID16: features.hasVMID16))
-        processor.write(.vttbrEL2, Stage2Base.bits(root: root.root, vmid: 0))
+        useHostTable(on: processor)
+        clearInterruptInterface(on: processor)
         switch confinement {
         case .running: snapshot.protect(on: processor)
         case .arriving: snapshot.replay(on: processor)

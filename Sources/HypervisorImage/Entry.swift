@@ -91,20 +91,10 @@ private func trapBeforeInitialisation(
 /// Builds the root value from the boot block.
 private func initialise(_ cpu: PerCPU, on processor: EL2Processor) throws(CallStatus) {
     let boot = try BootBlock(at: Address(cpu[MARTLET_PERCPU_BOOT]), on: processor)
-    var registers = CPUFeatures.Registers()
-    registers.pfr0 = processor.read(.idAA64PFR0)
-    registers.pfr1 = processor.read(.idAA64PFR1)
-    registers.dfr0 = processor.read(.idAA64DFR0)
-    registers.isar0 = processor.read(.idAA64ISAR0)
-    registers.isar1 = processor.read(.idAA64ISAR1)
-    registers.isar2 = processor.read(.idAA64ISAR2)
-    registers.mmfr0 = processor.read(.idAA64MMFR0)
-    registers.mmfr1 = processor.read(.idAA64MMFR1)
-    registers.mmfr2 = processor.read(.idAA64MMFR2)
     let entryPoints = FirmwareEntryPoints(
         cpuOn: el2_address_of_cpu_on(), resume: el2_address_of_cpu_resume())
     let hypervisor = try Hypervisor(
-        boot: boot, features: CPUFeatures(registers), entryPoints: entryPoints, on: processor)
+        boot: boot, features: CPUFeatures(of: processor), entryPoints: entryPoints, on: processor)
     RootStorage.place(Root(hypervisor: hypervisor))
 }
 

@@ -17,6 +17,8 @@ public func selfTrap(_ page: UInt64) {
     let cpu = PerCPU(address: page)
     PanicRecord.write(cpu)
     RootFlags.hasPanicked = true
+    // With a guest's stage-2 in place there is no way back to the host.
+    if EL2Processor().read(.vttbrEL2) >> 48 != 0 { cpu[MARTLET_PERCPU_HAS_HOST] = 0 }
     guard cpu[MARTLET_PERCPU_HAS_HOST] != 0 else { return }
     // Safety: the frame of the host that is to be returned to ends where the data page begins.
     guard let frame = unsafe UnsafeMutablePointer<HostFrame>(bitPattern: UInt(page) &- UInt(MARTLET_FRAME_SIZE)) else {

@@ -97,6 +97,16 @@ public enum RunExit: UInt64, CaseIterable, Sendable {
     case yield = 11
 }
 
+extension RunExit {
+    /// Whether a guest never goes on after this exit.
+    public var endsGuest: Bool {
+        switch self {
+        case .systemOff, .systemReset, .unsupported: true
+        default: false
+        }
+    }
+}
+
 /// x3 of `RunExit.memoryFault`.
 public enum FaultKind: UInt64, Sendable {
     case read = 0

@@ -14,7 +14,7 @@ public struct InvalidationTicket: Equatable, Sendable {
 /// `allows`. A change calls `begin` under the lock, unmaps, lets the kernel change the process's
 /// page table, and calls `end`. So a page is either mapped before `begin`, and then unmapped, or not
 /// mapped at all. A value whose bytes are all zero is the initial one.
-public struct Invalidation: ~Copyable {
+public struct Invalidation: Sendable {
     private var underWay: UInt64 = 0
     private var sequence: UInt64 = 0
     // Covers all changes that are under way.

@@ -24,6 +24,14 @@ public protocol GuestProcessor: Processor {
     func hardwareRandom() -> UInt64
     /// Drops all instruction caches' contents in the inner shareable domain (IC IALLUIS), completed.
     func invalidateInstructionCaches()
+    /// Waits until profiling and trace units have written what they had buffered (PSB CSYNC, TSB
+    /// CSYNC, DSB NSH). They have been stopped before.
+    func drainProfiling()
+    /// Drops this CPU's stage-1 and combined entries of the current VMID, and its instruction cache
+    /// (TLBI VMALLE1, IC IALLU, completed).
+    func invalidateLocalGuest()
+    /// Empties the list registers above the four that runs use, up to the given index.
+    func clearUpperListRegisters(last: UInt64)
     /// What VBAR_EL2 holds while a guest runs: vectors that save it to its pages.
     func guestVectors(_ mitigation: BranchMitigation) -> UInt64
     /// What VBAR_EL2 holds while the host runs.

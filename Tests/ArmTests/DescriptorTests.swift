@@ -86,9 +86,10 @@ struct GeometryTests {
     @Test("makes VTCR_EL2 what the manual asks for")
     func vtcr() throws {
         let narrow = try #require(TranslationGeometry.stage2(physicalAddressBits: 40))
-        #expect(Stage2Control.bits(narrow, hasVMID16: false) == 0x8002_3558)
+        #expect(Stage2Control.bits(narrow, physicalAddressBits: 40, hasVMID16: false) == 0x8002_3558)
+        #expect(Stage2Control.bits(narrow, physicalAddressBits: 44, hasVMID16: false) == 0x8004_3558)
         let wide = try #require(TranslationGeometry.stage2(physicalAddressBits: 48))
-        #expect(Stage2Control.bits(wide, hasVMID16: true) == 0x800D_3590)
+        #expect(Stage2Control.bits(wide, physicalAddressBits: 52, hasVMID16: true) == 0x800D_3590)
     }
 }
 

@@ -59,7 +59,7 @@ struct PageTableTests {
             for page in 0..<geometry.rootPages { cpu.zeroPage(Frame(root.number + page)) }
             cpu.barrier(.storesBeforeInvalidation)
             for each in machine.allCPUs {
-                each.write(.vtcrEL2, Stage2Control.bits(geometry, hasVMID16: false))
+                each.write(.vtcrEL2, Stage2Control.bits(geometry, physicalAddressBits: bits, hasVMID16: false))
                 each.write(.vttbrEL2, Stage2Base.bits(root: root, vmid: 5))
                 each.write(.hcrEL2, 1 << 31 | 1)
                 each.invalidateLocalTLB()

@@ -54,6 +54,9 @@ EL2_INSTRUCTION(el2_dsb_nsh, "dsb nsh")
 EL2_INSTRUCTION(el2_dsb_sy, "dsb sy")
 EL2_INSTRUCTION(el2_isb, "isb")
 EL2_INSTRUCTION(el2_yield, "yield")
+/* PSB CSYNC and TSB CSYNC are hints: they do nothing where there is nothing to drain. */
+EL2_INSTRUCTION(el2_drain_profiling, "isb\n\thint #17\n\thint #18\n\tdsb nsh")
+EL2_INSTRUCTION(el2_tlbi_vmalle1_local, "tlbi vmalle1\n\tic iallu\n\tdsb nsh\n\tisb")
 EL2_INSTRUCTION(el2_ic_ialluis, "ic ialluis\n\tdsb ish\n\tisb")
 EL2_INSTRUCTION(el2_tlbi_vmalle1is, "tlbi vmalle1is")
 EL2_INSTRUCTION(el2_tlbi_vmalls12e1is, "tlbi vmalls12e1is")
@@ -164,6 +167,12 @@ EL2_REGISTER(esr_el1, "esr_el1")
 EL2_REGISTER(far_el1, "far_el1")
 EL2_REGISTER(elr_el1, "elr_el1")
 EL2_REGISTER(spsr_el1, "spsr_el1")
+EL2_REGISTER(brbcr_el1, "S2_1_C9_C0_0")
+EL2_REGISTER(vdisr_el2, "S3_4_C12_C1_1")
+EL2_REGISTER(icc_sre_el1, "S3_0_C12_C12_5")
+EL2_REGISTER(pmscr_el2, "S3_4_C9_C9_0")
+EL2_REGISTER(trfcr_el2, "S3_4_C1_C2_1")
+EL2_REGISTER(brbcr_el2, "S2_4_C9_C0_0")
 EL2_READ(id_aa64_i_s_a_r0, "S3_0_C0_C6_0")
 EL2_READ(cntpct_el0, "cntpct_el0")
 EL2_READ(ich_vtr_el2, "S3_4_C12_C11_1")
@@ -242,6 +251,19 @@ EL2_INLINE el2_u64 el2_rndr(void)
 EL2_INLINE void el2_at_s1e1r(el2_u64 address)
 {
     __asm__ volatile("at s1e1r, %0\n\tisb" : : "r"(address) : "memory");
+}
+
+/* Empties list registers 4 to `last`, of 15; the lower ones have names. */
+EL2_INLINE void el2_clear_upper_lists(el2_u64 last)
+{
+#define EL2_CLEAR_LIST(n, reg) if (last >= n) __asm__ volatile("msr " reg ", xzr" : : : "memory");
+    EL2_CLEAR_LIST(4, "S3_4_C12_C12_4") EL2_CLEAR_LIST(5, "S3_4_C12_C12_5")
+    EL2_CLEAR_LIST(6, "S3_4_C12_C12_6") EL2_CLEAR_LIST(7, "S3_4_C12_C12_7")
+    EL2_CLEAR_LIST(8, "S3_4_C12_C13_0") EL2_CLEAR_LIST(9, "S3_4_C12_C13_1")
+    EL2_CLEAR_LIST(10, "S3_4_C12_C13_2") EL2_CLEAR_LIST(11, "S3_4_C12_C13_3")
+    EL2_CLEAR_LIST(12, "S3_4_C12_C13_4") EL2_CLEAR_LIST(13, "S3_4_C12_C13_5")
+    EL2_CLEAR_LIST(14, "S3_4_C12_C13_6") EL2_CLEAR_LIST(15, "S3_4_C12_C13_7")
+#undef EL2_CLEAR_LIST
 }
 
 /* Addresses of symbols, position-independent. */

@@ -130,6 +130,8 @@ extension Hypervisor {
     /// Confines the calling CPU. The last one finalises.
     /// - Returns: how many CPUs are still outside.
     private func deprivilege(_ cpu: Int, on processor: P) throws(CallStatus) -> UInt64 {
+        // EL2 uses this CPU's registers by what the first one has.
+        guard CPUFeatures(of: processor) == features else { throw .notSupported }
         let isNew = inside.withLock(on: processor) { $0.insert(cpu) }
         guard isNew else { throw .denied }
         processor.adoptHypervisorRoot(memory.withLock(on: processor) { $0.hypervisorTable.root })

@@ -24,11 +24,14 @@ struct GuestControls: Sendable {
         if features.hasRAS { hcr |= 1 << 36 | 1 << 37 }  // TERR, TEA
         if features.hasPointerAuthentication { hcr |= 1 << 40 | 1 << 41 }  // APK, API
         self.hcr = hcr
-        // RES1 bits; TZ, TFP, TSM, TTA; TAM and TCPAC.
+        // RES1 bits; TZ, TFP, TSM, TTA, TAM.
         cptr = 0x33FF | Self.trapVectors | 1 << 20 | 1 << 30
         // TPMCR, TPM, TDA, TDOSA, TDRA, TPMS, TTRF, TDCC; the profiling and trace buffers are
         // nobody's (E2PB, E2TB zero).
-        mdcr = host & 0x1F | 1 << 5 | 1 << 6 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 14 | 1 << 19 | 1 << 27
-        vtcr = Stage2Control.bits(geometry, hasVMID16: features.hasVMID16)
+        // HPMN, HPMD and HCCD are the host's.
+        let kept: UInt64 = 0x1F | 1 << 17 | 1 << 23
+        mdcr = host & kept | 1 << 5 | 1 << 6 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 14 | 1 << 19 | 1 << 27
+        vtcr = Stage2Control.bits(
+            geometry, physicalAddressBits: features.physicalAddressBits, hasVMID16: features.hasVMID16)
     }
 }

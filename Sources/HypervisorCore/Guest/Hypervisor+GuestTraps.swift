@@ -31,8 +31,9 @@ extension Hypervisor {
         case .dataAbortLower:
             return dataAbort(syndrome, guest, on: processor)
         case .instructionAbortLower:
+            guard isTranslationFault(syndrome) else { return RunReport(.unsupported, syndrome.bits) }
             guard let address = faultAddress(syndrome, on: processor) else { return nil }
-            return memoryFault(address, .fetch, guest)
+            return isMappedNow(address, syndrome, guest, on: processor) ? nil : memoryFault(address, .fetch, guest)
         case .scalableVectors, .unknown, .instructionAbortSame, .dataAbortSame, nil:
             injectUndefined(vcpu, on: processor)
             return nil
@@ -80,6 +81,24 @@ extension Hypervisor {
         return page << pageShift | far & (pageSize &- 1)
     }
 
+    /// Whether the abort came from the stage-2 tables, so that HPFAR_EL2 or a walk tells its page.
+    private func isTranslationFault(_ syndrome: ExceptionSyndrome) -> Bool {
+        switch syndrome.faultStatus {
+        case .translation, .accessFlag, .permission: true
+        case .other: false
+        }
+    }
+
+    /// Whether a translation fault is over: another CPU was between break and make.
+    private func isMappedNow(
+        _ address: UInt64, _ syndrome: ExceptionSyndrome, _ guest: RunningGuest, on processor: P
+    ) -> Bool {
+        guard case .translation = syndrome.faultStatus else { return false }
+        return memory.withLock(on: processor) { _ in
+            guest.table.lookup(address >> pageShift, on: processor).descriptor != .invalid
+        }
+    }
+
     private func memoryFault(_ address: UInt64, _ kind: FaultKind, _ guest: RunningGuest) -> RunReport {
         let shown = guest.kind == .protected ? address & ~(pageSize &- 1) : address
         return RunReport(.memoryFault, shown, kind.rawValue)
@@ -88,7 +107,9 @@ extension Hypervisor {
     private func dataAbort(
         _ syndrome: ExceptionSyndrome, _ guest: RunningGuest, on processor: P
     ) -> RunReport? {
+        guard isTranslationFault(syndrome) else { return RunReport(.unsupported, syndrome.bits) }
         guard let address = faultAddress(syndrome, on: processor) else { return nil }
+        if isMappedNow(address, syndrome, guest, on: processor) { return nil }
         let isWrite = syndrome.bits & (1 << 6) != 0
         let isMaintenance = syndrome.bits & (1 << 8) != 0
         let vcpu = guest.vcpu
@@ -105,6 +126,11 @@ extension Hypervisor {
             return memoryFault(address, isWrite ? .write : .read, guest)
         }
         let bytes: UInt64 = 1 << ((syndrome.bits >> 22) & 3)
+        if guest.kind == .protected, address & (bytes &- 1) != 0 {
+            // A part of the value may belong to memory next to the window.
+            vcpu.store(.pending, Self.pendingFault, on: processor)
+            return memoryFault(address, isWrite ? .write : .read, guest)
+        }
         // SRT, SAS, SSE and SF, as `complete` reads them.
         vcpu.store(.pending, 1 << 32 | (syndrome.bits & 0x01FF_FFFF) | (isWrite ? 1 << 33 : 0), on: processor)
         guard isWrite else { return RunReport(.mmioRead, address, bytes) }

@@ -50,6 +50,8 @@ extension Hypervisor {
         }
         guard features.hasGICSystemRegisters else { return InterruptInterface(lists: lists) }
         let last = processor.read(.ichVtrEL2) & 0x1F
+        vcpu.store(.hostInterface, processor.read(.iccSreEL1), on: processor)
+        processor.write(.iccSreEL1, 7)
         processor.write(.iccSreEL2, snapshot.iccSre & ~8)
         processor.write(.ichVmcrEL2, vcpu.load(.vmcr, on: processor))
         exchangeActivePriorities(vcpu, .load, on: processor)
@@ -87,6 +89,19 @@ extension Hypervisor {
         processor.write(.ichVmcrEL2, 0)
         exchangeActivePriorities(vcpu, .store, on: processor)
         processor.write(.iccSreEL2, snapshot.iccSre)
+        processor.write(.iccSreEL1, vcpu.load(.hostInterface, on: processor))
+    }
+
+    /// Empties the virtual interface of a CPU that comes under EL2's control.
+    func clearInterruptInterface(on processor: P) {
+        guard features.hasGICSystemRegisters else { return }
+        let last = processor.read(.ichVtrEL2) & 0x1F
+        processor.write(.ichHcrEL2, 0)
+        processor.write(.ichLr0EL2, 0)
+        if last >= 1 { processor.write(.ichLr1EL2, 0) }
+        if last >= 2 { processor.write(.ichLr2EL2, 0) }
+        if last >= 3 { processor.write(.ichLr3EL2, 0) }
+        processor.clearUpperListRegisters(last: last)
     }
 
     private enum Direction {

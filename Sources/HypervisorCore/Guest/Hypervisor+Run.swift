@@ -69,7 +69,15 @@ extension Hypervisor {
         } else {
             report = switchAndRun(&guest, arguments, cpu, &frame, on: processor)
         }
-        memory.withLock(on: processor) { state in state.release(guest, on: processor) }
+        // The vCPU's page is another's as soon as the claim ends.
+        let interface = guest.vcpu.load(.vmcr, on: processor)
+        let timer = guest.vcpu.load(.timerControl, on: processor)
+        let compare = guest.vcpu.load(.timerCompare, on: processor) &+ guest.counterOffset
+        let isOver = guest.kind == .protected && report.exit.endsGuest
+        memory.withLock(on: processor) { state in
+            if isOver { guest.vm.store(.isOver, 1, on: processor) }
+            state.release(guest, on: processor)
+        }
         if guest.kind == .protected, report.exit == .unsupported {
             // Where it happened and why is the guest's own.
             (report.x2, report.x3, report.x4) = (0, 0, 0)
@@ -78,12 +86,11 @@ extension Hypervisor {
         frame.x[2] = report.x2
         frame.x[3] = report.x3
         frame.x[4] = report.x4
-        frame.x[9] = guest.vcpu.load(.vmcr, on: processor)
+        frame.x[9] = interface
         // A protected guest's timer concerns the host when the vCPU waits for it.
         let showsTimer = guest.kind == .normal || report.exit == .waitForInterrupt
-        frame.x[10] = showsTimer ? guest.vcpu.load(.timerControl, on: processor) : 0
-        frame.x[11] =
-            showsTimer ? guest.vcpu.load(.timerCompare, on: processor) &+ guest.counterOffset : 0
+        frame.x[10] = showsTimer ? timer : 0
+        frame.x[11] = showsTimer ? compare : 0
     }
 
     /// Both world switches around the run loop.
@@ -102,7 +109,8 @@ extension Hypervisor {
         // From here to the way back a panic has no host to return to.
         let data = HypervisorAddressSpace.identity(boot.dataPage(of: cpu))
         processor.store64(data.advanced(by: UInt64(MARTLET_PERCPU_HAS_HOST)), 0)
-        loadGuest(guest, data, on: processor)
+        let profiling = ProfilingControls(stoppedOn: processor, features)
+        loadGuest(guest, cpu, data, on: processor)
         var interface = loadInterruptInterface(arguments, vcpu, on: processor)
         if mayAbort { injectExternalAbort(vcpu, on: processor) }
         var report: RunReport?
@@ -116,12 +124,15 @@ extension Hypervisor {
             // AArch32 at EL0.
             if vcpu.state(on: processor).mode == .aarch32 {
                 report = RunReport(.unsupported, 0)
-                vcpu.store(.power, VCPUPage.Power.off.rawValue, on: processor)
+                memory.withLock(on: processor) { _ in
+                    vcpu.store(.power, VCPUPage.Power.off.rawValue, on: processor)
+                }
             }
         }
         storeInterruptInterface(&interface, vcpu, on: processor)
         if guest.hasVectors { restoreHostVectors(vcpu, data, on: processor) }
         loadHost(guest, data, on: processor)
+        profiling.resume(on: processor, features)
         processor.store64(data.advanced(by: UInt64(MARTLET_PERCPU_HAS_HOST)), 1)
         for index in 0..<4 { frame.x[5 &+ index] = interface.lists[index] }
         return report ?? RunReport(.interrupt)
@@ -130,14 +141,13 @@ extension Hypervisor {
     /// Saves the host's EL1 state and loads the guest's, in the order that keeps speculative
     /// walks from mixing the two (Cortex-A72 erratum 1319367 and its kin).
     private func loadGuest(
-        _ guest: RunningGuest, _ data: Address<HypervisorVirtual>, on processor: P
+        _ guest: RunningGuest, _ cpu: Int, _ data: Address<HypervisorVirtual>, on processor: P
     ) {
         let host = data.advanced(by: UInt64(MARTLET_PERCPU_HOST_CONTEXT))
         let context = guest.vcpu.address(.context)
         WorldSwitch.save(to: host, features: features, on: processor)
-        if features.hasStatisticalProfiling { processor.write(.pmscrEL1, 0) }
-        if features.hasTraceFilter { processor.write(.trfcrEL1, 0) }
-
+        // With the MMU on and no walks, speculation finds nothing to combine.
+        processor.write(.sctlrEL1, processor.read(.sctlrEL1) | 1)
         processor.write(.tcrEL1, processor.read(.tcrEL1) | WorldSwitch.noWalks)
         processor.barrier(.contextSynchronisation)
         WorldSwitch.restoreBody(from: context, features: features, on: processor)
@@ -146,12 +156,20 @@ extension Hypervisor {
         processor.write(.vtcrEL2, controls.vtcr)
         processor.write(.vttbrEL2, Stage2Base.bits(root: guest.table.root, vmid: guest.handle.vmid))
         processor.barrier(.contextSynchronisation)
+        // Two vCPUs have translations of their own under one VMID, and this CPU's TLB cannot tell
+        // whose they are.
+        if guest.vm.load(.lastRan, at: UInt64(truncatingIfNeeded: cpu), on: processor) != guest.index &+ 1 {
+            processor.invalidateLocalGuest()
+            guest.vm.store(.lastRan, at: UInt64(truncatingIfNeeded: cpu), guest.index &+ 1, on: processor)
+        }
         processor.write(.hcrEL2, controls.hcr)
         processor.write(.cptrEL2, controls.cptr)
         processor.write(.mdcrEL2, controls.mdcr)
         processor.write(.hstrEL2, 1 << 15)
         if features.hasHCRX { processor.write(.hcrxEL2, 0) }
         if features.hasFineGrainedTraps { closeFineGrainedTraps(on: processor) }
+        if features.hasMPAM { processor.write(.mpam2EL2, snapshot.mpam | 3 << 48) }
+        if features.hasRAS { processor.write(.vdisrEL2, 0) }
         processor.write(.vmpidrEL2, 1 << 31 | guest.vcpu.load(.affinity, on: processor))
         processor.write(.vbarEL2, processor.guestVectors(mitigation))
         // EL1 reads the counter; the physical timer traps.
@@ -177,11 +195,9 @@ extension Hypervisor {
         processor.barrier(.contextSynchronisation)
         processor.write(.sctlrEL1, processor.read(.sctlrEL1) | 1)
         processor.barrier(.contextSynchronisation)
-        let table = memory.withLock(on: processor) { $0.hostTable }
         snapshot.replayForHost(on: processor)
         processor.write(.vbarEL2, processor.hostVectors(mitigation))
-        processor.write(.vtcrEL2, Stage2Control.bits(table.geometry, hasVMID16: features.hasVMID16))
-        processor.write(.vttbrEL2, Stage2Base.bits(root: table.root, vmid: 0))
+        useHostTable(on: processor)
         processor.write(.vmpidrEL2, processor.read(.mpidrEL1))
         WorldSwitch.restoreBody(from: host, features: features, on: processor)
         processor.barrier(.contextSynchronisation)
@@ -223,6 +239,7 @@ extension MemoryState {
         let vm = try activeVM(handle, on: processor)
         guard let vcpu = vm.vcpu(index, on: processor), let table = vm.table(on: processor) else { throw .notFound }
         guard vcpu.load(.runner, on: processor) == 0 else { throw .busy }
+        guard vm.load(.isOver, on: processor) == 0 else { throw .denied }
         vcpu.store(.runner, UInt64(truncatingIfNeeded: cpu) &+ 1, on: processor)
         vm.store(.running, vm.load(.running, on: processor) &+ 1, on: processor)
         vm.store(.hasRun, 1, on: processor)

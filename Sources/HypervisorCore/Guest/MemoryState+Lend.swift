@@ -97,7 +97,10 @@ extension MemoryState {
         guard count >= 1, count <= Self.donationLimit, guest < table.geometry.frames,
             count <= table.geometry.frames &- guest
         else { throw .invalidParameter }
-        guard vm.load(.freeCount, on: processor) >= Self.tablesPerChange else { throw .noMemory }
+        // A block that loses only a part needs a table of its own for the rest.
+        let splits =
+            isInsideBlock(guest, table, on: processor) &+ isInsideBlock(guest &+ count, table, on: processor)
+        guard vm.load(.freeCount, on: processor) >= splits else { throw .noMemory }
         var page = guest
         let end = guest &+ count
         var isAnyMapped = false
@@ -115,6 +118,15 @@ extension MemoryState {
         if isAnyMapped {
             unmapAll(vm, &table, InputRange(first: guest, end: end), handle, on: processor)
         }
+    }
+
+    /// 1 if a boundary before this guest page cuts a block, 0 otherwise.
+    private func isInsideBlock(
+        _ page: UInt64, _ table: PageTable<Stage2Attributes>, on processor: some Processor
+    ) -> UInt64 {
+        let found = table.lookup(page, on: processor)
+        guard case .leaf = found.descriptor else { return 0 }
+        return page & (found.level.entryPages &- 1) == 0 ? 0 : 1
     }
 
     /// Counts pages as lent once less. The guest loses them before the lock is released.
@@ -146,21 +158,31 @@ extension MemoryState {
     /// Makes a VM's VMID current, so that TLB maintenance acts on it, and the host's again.
     ///
     /// EL1's registers are the host's meanwhile. No walk may combine them with the guest's stage-2,
-    /// speculatively or not (Cortex-A57 1319537, Cortex-A72 1319367): stage-1 walks are off.
+    /// speculatively or not (Cortex-A57 1319537, Cortex-A72 1319367): stage-1 walks are off, and the
+    /// MMU is on. With the MMU off every address would be an intermediate one, and would be walked
+    /// in the guest's tables as the host's VTCR_EL2 describes tables: one level out of step, where
+    /// the content of pages passes for descriptors.
     func withVMID(
-        of handle: VMHandle, _ table: PageTable<Stage2Attributes>, on processor: some Processor,
+        of handle: VMHandle, _ table: PageTable<Stage2Attributes>, on processor: some GuestProcessor,
         _ body: () -> Void
     ) {
+        let profiling = ProfilingControls(stoppedOn: processor, features)
         let host = processor.read(.vttbrEL2)
         let tcr = processor.read(.tcrEL1)
+        let sctlr = processor.read(.sctlrEL1)
         processor.write(.tcrEL1, tcr | WorldSwitch.noWalks)
+        processor.barrier(.contextSynchronisation)
+        processor.write(.sctlrEL1, sctlr | 1)
         processor.barrier(.contextSynchronisation)
         processor.write(.vttbrEL2, Stage2Base.bits(root: table.root, vmid: handle.vmid))
         processor.barrier(.contextSynchronisation)
         body()
         processor.write(.vttbrEL2, host)
         processor.barrier(.contextSynchronisation)
+        processor.write(.sctlrEL1, sctlr)
+        processor.barrier(.contextSynchronisation)
         processor.write(.tcrEL1, tcr)
         processor.barrier(.contextSynchronisation)
+        profiling.resume(on: processor, features)
     }
 }

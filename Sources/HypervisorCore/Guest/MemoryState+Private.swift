@@ -138,10 +138,10 @@ extension MemoryState {
     /// out of a fault ends: it reads what it wrote there itself, and executes nothing.
     mutating func sink(_ frame: Frame<HostPhysical>, on processor: some Processor) -> Bool {
         guard case .guest(let slot, _) = ledger.state(of: frame, on: processor) else { return false }
-        if sinkPage == nil { sinkPage = pool.takeTable(on: processor) }
-        guard let sinkPage else { return false }
         pool.purpose = .deviceMapping
         defer { pool.purpose = .ownershipChange }
+        if sinkPage == nil { sinkPage = pool.takeTable(on: processor) }
+        guard let sinkPage else { return false }
         do throws(TableError) {
             try hostTable.assign(
                 InputRange(FrameRange(frame)), .pages(from: sinkPage, Stage2Attributes(.writeBack, .data)),

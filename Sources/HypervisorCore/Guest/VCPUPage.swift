@@ -32,6 +32,8 @@ struct VCPUPage {
         case timerControl = 0x148
         case timerCompare = 0x150
         case vmcr = 0x158
+        /// The host's ICC_SRE_EL1 during a run.
+        case hostInterface = 0x1A0
         /// ICH_AP0R0…3, then ICH_AP1R0…3.
         case activePriorities = 0x160
         /// EL1's and EL0's system registers, in the order of `WorldSwitch`.

@@ -48,10 +48,10 @@ struct MachineSlots: Sendable {
 
     /// The VM of a handle; nil if it has none.
     subscript(handle: VMHandle) -> VMPage? {
-        guard handle.slot >= 0, handle.slot < 64, pages[handle.slot] != 0,
-            generations[handle.slot] == handle.generation
-        else { return nil }
-        return VMPage(Frame(pages[handle.slot] &- 1))
+        // The mask keeps a mispredicted check from reaching past the table.
+        let slot = handle.slot & 63
+        guard slot == handle.slot, pages[slot] != 0, generations[slot] == handle.generation else { return nil }
+        return VMPage(Frame(pages[slot] &- 1))
     }
 
     mutating func fill(_ handle: VMHandle, _ frame: Frame<HostPhysical>) {
@@ -88,6 +88,10 @@ struct VMPage: Sendable {
         /// A `VMKind`, and whether a vCPU has ever been run.
         case kind = 0x40
         case hasRun = 0x48
+        /// A protected guest has switched itself off, reset itself, or done what it cannot.
+        case isOver = 0x58
+        /// For each CPU the vCPU that it ran last, plus one; 0 for none.
+        case lastRan = 0x800
         /// MMIO windows: how many, then pairs of first guest frame and frames.
         case windowCount = 0x50
         case windows = 0x400
@@ -147,7 +151,7 @@ struct VMPage: Sendable {
     /// A vCPU; nil if there is none of that index.
     func vcpu(_ index: UInt64, on processor: some Processor) -> VCPUPage? {
         guard index < HostCall.maximumVCPUs else { return nil }
-        let first = load(.vcpus, at: index, on: processor)
+        let first = load(.vcpus, at: index & (HostCall.maximumVCPUs &- 1), on: processor)
         return first == 0 ? nil : VCPUPage(Frame(first &- 1))
     }
 }

@@ -6,16 +6,25 @@ import Arm
 import HypervisorInterface
 import Machine
 
+/// What becomes of pages that the hypervisor takes from the host.
+enum Taking {
+    /// They join the page pool.
+    case forPool
+    /// They are used up: by a VM, a vCPU, tables.
+    case forUse
+}
+
 extension MemoryState {
     /// The most pages that one call may donate.
     public static let donationLimit: UInt64 = 512
 
     /// The host gives pages to the pool. Everything is checked before anything changes.
-    /// - Throws: as `takeFromHost`.
+    /// - Throws: as `takeFromHost`; but a call that gives as many pages as the pool may lack is
+    ///   never refused for a lack of pages, so that the host can always help.
     mutating func topUp(
         _ range: FrameRange<HostPhysical>, on processor: some Processor
     ) throws(CallStatus) {
-        try takeFromHost(range, on: processor)
+        try takeFromHost(range, purpose: .forPool, on: processor)
         pool.add(range, origin: .toppedUp, on: processor)
     }
 
@@ -24,21 +33,22 @@ extension MemoryState {
     ///   host alone owns; `noMemory` if the pool has sunk below what the tables of the change may
     ///   need. Nothing has changed then.
     mutating func takeFromHost(
-        _ range: FrameRange<HostPhysical>, on processor: some Processor
+        _ range: FrameRange<HostPhysical>, purpose: Taking = .forUse,
+        on processor: some Processor
     ) throws(CallStatus) {
         guard range.count <= Self.donationLimit else { throw .invalidParameter }
         guard map.covers(range, with: .ram, on: processor),
             range.end.address.rawValue <= HypervisorAddressSpace.identityLimit
         else { throw .denied }
         guard ledger.all(range, are: .exclusiveToHost, on: processor) else { throw .denied }
-        guard pool.canChangeOwnership else { throw .noMemory }
+        guard purpose == .forPool ? pool.canTopUp(range.count) : pool.canChangeOwnership else { throw .noMemory }
 
         pool.purpose = .ownershipChange
         do throws(TableError) {
             // The host loses the pages, and every TLB forgets them, before EL2 uses one.
             try hostTable.assign(InputRange(range), .nothing, tablesFrom: &pool, on: processor)
             try hypervisorTable.assign(
-                InputRange(range), .identity(Stage1Attributes(.data), largest: .two), tablesFrom: &pool,
+                InputRange(range), .identity(Stage1Attributes(.data), largest: .three), tablesFrom: &pool,
                 on: processor)
         } catch {
             processor.panic("the reserve of the page pool did not suffice for a donation")
@@ -51,7 +61,7 @@ extension MemoryState {
     /// - Throws: `notFound` if the pool has none that came from the host; `noMemory` if the pool
     ///   could not make the tables.
     mutating func reclaimPool(on processor: some Processor) throws(CallStatus) -> Frame<HostPhysical> {
-        guard pool.canChangeOwnership else {
+        guard pool.canChangeOwnership, pool.freePages > PagePool.ownershipThreshold else {
             throw pool.hasToppedUpPages ? .noMemory : .notFound
         }
         guard let frame = pool.takeToppedUp(on: processor) else { throw .notFound }

@@ -35,6 +35,7 @@ extension MemoryState {
             throw .noMemory
         }
         processor.adoptHypervisorRoot(root)
+        self.features = features
         self.map = map
         self.ledgerBytes = ledgerBytes
         ledger = Ledger()

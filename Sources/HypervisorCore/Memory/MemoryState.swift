@@ -8,6 +8,7 @@ import HypervisorInterface
 
 /// Ownership of memory and the tables derived from it.
 public struct MemoryState: Sendable {
+    let features: CPUFeatures
     public let map: MemoryMap
     public let ledger: Ledger
     /// Free pages of the hypervisor.

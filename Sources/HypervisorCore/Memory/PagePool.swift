@@ -13,9 +13,13 @@ public import Machine
 public struct PagePool: Sendable {
     /// The largest block: 2 MiB.
     public static let maximumOrder: UInt8 = 9
-    /// Pages that only `reserved` allocations may use: enough for the tables that one donation or
-    /// one return can need, so that the host can always top the pool up.
+    /// The most table pages that one change of ownership can need: two for the host's stage-2, six
+    /// for EL2's own tables or three for the window.
+    static let worstChange: UInt64 = 8
+    /// Pages that device mappings leave alone.
     public static let reserve: UInt64 = 16
+    /// Free pages below which ownership does not change, so that two changes more are possible.
+    static let ownershipThreshold: UInt64 = reserve + worstChange
 
     /// The most table pages that the host's device mappings may hold.
     public static let deviceTableLimit: UInt64 = 64
@@ -140,7 +144,13 @@ public struct PagePool: Sendable {
     }
 
     /// Whether tables for one more ownership change can be had.
-    public var canChangeOwnership: Bool { freePages >= Self.reserve }
+    public var canChangeOwnership: Bool { freePages >= Self.ownershipThreshold }
+
+    /// Whether so many pages can join the pool. A donation of `reserve` pages or more gives back
+    /// more than its tables take, so it only needs those tables; the threshold above keeps them.
+    func canTopUp(_ count: UInt64) -> Bool {
+        freePages >= Self.worstChange && (count >= Self.reserve || canChangeOwnership)
+    }
 
     /// Whether any free page came from the host.
     public var hasToppedUpPages: Bool {

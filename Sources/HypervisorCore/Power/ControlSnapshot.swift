@@ -55,6 +55,10 @@ public struct ControlSnapshot: Sendable {
             if let register = Self.register(index, features) { processor.write(register, values[index]) }
         }
         if features.hasGICSystemRegisters { processor.write(.ichHcrEL2, 0) }
+        // Nobody profiles, traces or records EL2.
+        if features.hasStatisticalProfiling { processor.write(.pmscrEL2, 0) }
+        if features.hasTraceFilter { processor.write(.trfcrEL2, 0) }
+        if features.hasBranchRecords { processor.write(.brbcrEL2, 0) }
         processor.write(.vpidrEL2, processor.read(.midrEL1))
         processor.write(.vmpidrEL2, processor.read(.mpidrEL1))
         protect(on: processor)
@@ -63,6 +67,8 @@ public struct ControlSnapshot: Sendable {
     /// The host's MDCR_EL2 and ICC_SRE_EL2.
     var mdcr: UInt64 { values[2] }
     var iccSre: UInt64 { values[6] }
+    /// MPAM2_EL2.
+    var mpam: UInt64 { values[10] }
 
     /// Gives the host its control registers back after a guest: all that a guest's run changes.
     @inline(__always)
@@ -81,6 +87,7 @@ public struct ControlSnapshot: Sendable {
             if features.hasActivityMonitorTraps { processor.write(.hafgrtrEL2, values[16]) }
         }
         if features.hasHCRX { processor.write(.hcrxEL2, values[17]) }
+        if features.hasMPAM { processor.write(.mpam2EL2, values[10]) }
         processor.write(.hcrEL2, HypervisorConfiguration(bits: values[0]).protectingHost().bits)
     }
 

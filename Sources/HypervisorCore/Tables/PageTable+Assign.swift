@@ -110,7 +110,9 @@ extension PageTable {
         guard let below = level.next, let whole = common(child, below, near: page, processor) else { return }
         var new = Descriptor<Attributes>.invalid
         if case .leaf = whole {
-            guard level.allowsLeaf, level >= .two else { return }
+            // EL2's own tables are in use by CPUs that hold no lock: an entry of theirs is never
+            // broken while pages below it are mapped.
+            guard case .stage2 = regime, level.allowsLeaf, level >= .two else { return }
             new = whole
         }
         // Table to block: the entries of all 512 pages must be gone from every TLB before the

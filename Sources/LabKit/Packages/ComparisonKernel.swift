@@ -22,7 +22,10 @@ public struct ComparisonKernel: Sendable {
     /// The unpacked kernel image, or nil if it was not fetched yet.
     public var kernel: FilePath? {
         let boot = folder.appending("boot")
-        return boot.entries.first { $0.hasPrefix("vmlinuz-") }.map { boot.appending($0) }
+        if let name = boot.entries.first(where: { $0.hasPrefix("vmlinuz-") }) { return boot.appending(name) }
+        // Where the split packages have it: beside the modules.
+        let modules = folder.appending("usr/lib/modules")
+        return modules.entries.map { modules.appending("\($0)/vmlinuz") }.first(where: \.exists)
     }
 
     /// Downloads and unpacks it, unless that was done before.
@@ -30,9 +33,9 @@ public struct ComparisonKernel: Sendable {
     /// - Throws: ``LabError/packageUnavailable(_:)`` when the suite has none.
     public func fetch() async throws -> FilePath {
         if let kernel { return kernel }
-        let release = try DebianRelease.ofThisMachine()
+        let debian = try DebianRelease.ofThisMachine()
         let root = AptRoot(workspace: workspace, purpose: .newestKernel)
-        let sources = try AptSources.derive(from: AptSources.ofThisMachine(), release: release, for: .newestKernel)
+        let sources = try AptSources.derive(from: AptSources.ofThisMachine(), release: debian, for: .newestKernel)
         try await Progress.step("fetching the newest kernel's package list") {
             try await root.update(sources: sources, log: workspace.logs.appending("newest-kernel-update.log"))
         }
@@ -43,9 +46,13 @@ public struct ComparisonKernel: Sendable {
         guard let newest = try await root.offers(names).max(by: { $0.version < $1.version }) else {
             throw LabError.packageUnavailable("an arm64 kernel \(Self.series)")
         }
+        // Newer kernels are split: the image package only depends on those with the files.
+        let release = newest.name.dropFirst("linux-image-".count)
+        let parts = try await root.offers(["linux-binary-\(release)", "linux-modules-\(release)"])
+            .filter { $0.version == newest.version }
         let files = try await Progress.step("downloading \(newest.name)") {
             try await root.download(
-                [newest], into: workspace.downloads, log: workspace.logs.appending("newest-kernel-download.log"))
+                [newest] + parts, into: workspace.downloads, log: workspace.logs.appending("newest-kernel-download.log"))
         }
         // Unpacked aside and then renamed, so that an interrupted run is not taken for a whole one.
         let partial = workspace.packages.appending("linux-comparison.partial")
@@ -55,6 +62,7 @@ public struct ComparisonKernel: Sendable {
             try await Tool("dpkg-deb", ["-x", file.string, partial.string]).run(
                 log: workspace.logs.appending("unpack-newest-kernel.log"))
         }
+        try folder.remove()
         try folder.rename(from: partial)
         guard let kernel else { throw LabError.malformed(file: newest.name, why: "it contains no kernel image") }
         return kernel

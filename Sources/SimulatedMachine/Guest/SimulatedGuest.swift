@@ -22,6 +22,15 @@ extension SimulatedCPU: GuestProcessor {
     /// A counter: the model's CPUs are deterministic.
     public func hardwareRandom() -> UInt64 { machine.steps }
 
+    /// The model has no profiling.
+    public func drainProfiling() { machine.step(index) }
+
+    /// The model's guests are scripts, which have no stage-1.
+    public func invalidateLocalGuest() { machine.step(index) }
+
+    /// The model has four list registers.
+    public func clearUpperListRegisters(last: UInt64) {}
+
     /// The model has no instruction caches.
     public func invalidateInstructionCaches() { machine.step(index) }
 
