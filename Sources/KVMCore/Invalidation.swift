@@ -49,9 +49,9 @@ public struct Invalidation: Sendable {
     /// The slots have changed: no fault that has begun may go on.
     public mutating func cut() { sequence &+= 1 }
 
-    /// Whether a page at a user address that was got since `ticket` may be mapped.
-    public func allows(_ address: UInt64, since ticket: InvalidationTicket) -> Bool {
-        if underWay > 0, address >= start, address < end { return false }
+    /// Whether pages at user addresses that were got since `ticket` may be mapped.
+    public func allows(_ address: UInt64, bytes: UInt64 = 1, since ticket: InvalidationTicket) -> Bool {
+        if underWay > 0, address &+ bytes > start, address < end { return false }
         return ticket.sequence == sequence
     }
 }

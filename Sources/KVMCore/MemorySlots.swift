@@ -57,6 +57,19 @@ public struct MemorySlot: Equatable, BitwiseCopyable, Sendable {
         return userAddress &+ (frame &- firstFrame) << PageUnit.shift
     }
 
+    /// The pages around a guest frame that can be lent at once when the process has a frame by a block
+    /// of 2 MiB: the whole block if guest, process and machine divide it alike and all of it is
+    /// in the slot, else the page alone. As the first guest frame and how many.
+    public func block(around frame: UInt64, backedBy host: UInt64, isHuge: Bool) -> GuestRun {
+        let offset = frame & (PageUnit.perCall &- 1)
+        let first = frame &- offset
+        guard isHuge, host & (PageUnit.perCall &- 1) == offset, first >= firstFrame,
+            first &+ PageUnit.perCall <= firstFrame &+ pages,
+            (userAddress >> PageUnit.shift) & (PageUnit.perCall &- 1) == firstFrame & (PageUnit.perCall &- 1)
+        else { return GuestRun(first: frame, pages: 1) }
+        return GuestRun(first: first, pages: PageUnit.perCall)
+    }
+
     /// The guest pages behind user addresses `start ..< end`; nil if there are none.
     func run(behind start: UInt64, _ end: UInt64) -> GuestRun? {
         guard pages > 0 else { return nil }

@@ -54,6 +54,8 @@ final class CPUState {
         self[.idAA64MMFR1] = id.mmfr1
         self[.idAA64MMFR2] = id.mmfr2
         self[.ctrEL0] = 0x8444_C004
+        // Four list registers; five bits of priority and of preemption.
+        self[.ichVtrEL2] = 4 << 29 | 4 << 26 | 3
     }
 
     subscript(register: SystemRegister) -> UInt64 {
@@ -78,8 +80,8 @@ final class CPUState {
 
     /// Registers that a reset leaves alone because they say what the CPU is.
     static let identity: [SystemRegister] = [
-        .midrEL1, .mpidrEL1, .currentEL, .idAA64PFR0, .idAA64PFR1, .idAA64DFR0, .idAA64ISAR1,
-        .idAA64ISAR2, .idAA64MMFR0, .idAA64MMFR1, .idAA64MMFR2, .idAA64MMFR3, .ctrEL0,
+        .midrEL1, .mpidrEL1, .currentEL, .idAA64PFR0, .idAA64PFR1, .idAA64DFR0, .idAA64ISAR0, .idAA64ISAR1,
+        .idAA64ISAR2, .idAA64MMFR0, .idAA64MMFR1, .idAA64MMFR2, .idAA64MMFR3, .ctrEL0, .ichVtrEL2,
     ]
 }
 

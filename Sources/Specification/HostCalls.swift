@@ -54,10 +54,11 @@ public struct Observation: Sendable {
     }
 }
 
-/// Table pages that one change of ownership can need at the very most: for the host's tables and
-/// the hypervisor's, three levels at both ends of the range. `noMemory` with more free pages than
-/// these is a lie.
-public let mostTablesForOneChange: UInt64 = 16
+/// Free pages with which a change of ownership is never refused for a lack of them. One change
+/// needs at most 16 (three levels at both ends of the range, for the host's tables and for the
+/// hypervisor's); the hypervisor may keep as many again for the changes that would help it out.
+/// `noMemory` with this many or more is a lie.
+public let mostTablesForOneChange: UInt64 = 33
 
 /// The most pages that one `topUp` may give.
 public let mostPagesForOneTopUp: UInt64 = 512
@@ -150,7 +151,9 @@ extension AbstractState {
             next.set(answer.x1, 1, .host)
             return next
         case .notFound:
-            guard !donatedPages.contains(where: { !observing.isInUse($0) }) else { throw Disagreement("notFound although a donated page is free") }
+            guard !donatedPages.contains(where: { !observing.isInUse($0) }) else {
+                throw Disagreement("notFound although a donated page is free")
+            }
             return try refused(answer, .notFound)
         case .noMemory:
             guard observing.freePages < mostTablesForOneChange else {
@@ -228,7 +231,9 @@ extension AbstractState {
             throw Disagreement("answered \(Int64(bitPattern: answer.x0)) where \(status) was due")
         }
         if let x1, answer.x1 != x1 { throw Disagreement("x1 is \(hex(answer.x1)) where \(hex(x1)) was due") }
-        guard answer.x2 == x2, answer.x3 == x3 else { throw Disagreement("x2 or x3 carries \(hex(answer.x2)), \(hex(answer.x3))") }
+        guard answer.x2 == x2, answer.x3 == x3 else {
+            throw Disagreement("x2 or x3 carries \(hex(answer.x2)), \(hex(answer.x3))")
+        }
     }
 }
 

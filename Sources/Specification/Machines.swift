@@ -197,7 +197,9 @@ extension AbstractState {
         } else {
             if !all(host, count, are: .host) { refusals.insert(.denied) }
             for page in 0..<count {
-                if let present = machine.mappings[guest + page], present.frame != host + page { refusals.insert(.denied) }
+                if let present = machine.mappings[guest + page], present.frame != host + page {
+                    refusals.insert(.denied)
+                }
             }
         }
         return try judge(answer, refusals, mayLackTables(observing, of: call.x1)) {

@@ -60,7 +60,8 @@ struct GeometryTests {
     @Test(
         "of stage-2 follows the width of physical addresses",
         arguments: [
-            (32 as UInt64, Level.one, 1 as UInt64, 32 as UInt64), (36, .one, 1, 36), (40, .one, 2, 40), (42, .one, 8, 42),
+            (32 as UInt64, Level.one, 1 as UInt64, 32 as UInt64), (36, .one, 1, 36), (40, .one, 2, 40),
+            (42, .one, 8, 42),
             (44, .zero, 1, 44), (48, .zero, 1, 48), (52, .zero, 1, 48),
         ])
     func stage2(_ bits: UInt64, _ level: Level, _ pages: UInt64, _ used: UInt64) throws {

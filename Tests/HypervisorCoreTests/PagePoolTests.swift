@@ -3,6 +3,7 @@
 // The buddy allocator and the ledger entries that it lives in.
 
 import Arm
+import HypervisorInterface
 import Machine
 import SimulatedMachine
 import Specification
@@ -119,14 +120,72 @@ struct PagePoolTests {
             state.pool.forgetDeviceTables()
             state.pool.purpose = .ownershipChange
             taken = []
-            while state.pool.freePages > PagePool.reserve, let frame = state.pool.takeTable(on: cpu) { taken.append(frame) }
+            while state.pool.freePages > PagePool.ownershipThreshold, let frame = state.pool.takeTable(on: cpu) {
+                taken.append(frame)
+            }
             #expect(state.pool.canChangeOwnership)
+            #expect(state.pool.takeTable(on: cpu) != nil)
+            #expect(!state.pool.canChangeOwnership)
+            while state.pool.freePages > PagePool.reserve, let frame = state.pool.takeTable(on: cpu) {
+                taken.append(frame)
+            }
             state.pool.purpose = .deviceMapping
             #expect(state.pool.takeTable(on: cpu) == nil, "devices do not get the reserve")
             state.pool.purpose = .ownershipChange
             #expect(state.pool.takeTable(on: cpu) != nil)
-            #expect(!state.pool.canChangeOwnership)
         }
+    }
+}
+
+@Suite("A pool that runs low")
+struct LowPoolTests {
+    /// One superpage for a GiB of RAM: tables become scarce soon.
+    private func bench() throws -> HostBench {
+        var plan = Plan()
+        plan.ranges = [Pages(first: 0x40000, count: 0x40000, .host)]
+        plan.moreSuperpages = []
+        return try HostBench.finalised(plan)
+    }
+
+    @Test("refuses before a change could fail half-way, and can always be helped")
+    func recovery() throws {
+        let bench = try bench()
+        var state = AbstractState(bench.plan.installation)
+        state.confineAll()
+        var calls = 0
+        // Single pages of different blocks each take more tables than they bring.
+        for block in UInt64(8)..<500 {
+            let call = CallRegisters(HostCall.topUp, 0x40000 + block * 512 + 7, 1)
+            let before = bench.observation
+            let answer = bench.hvc(call)
+            state = try state.after(call, on: 0, answer: answer, observing: before)
+            calls += 1
+            if answer.x0 != 0 { break }
+        }
+        #expect(calls > 20 && calls < 490, "\(calls) donations")
+        #expect(bench.differences(from: state) == [])
+        let reclaim = CallRegisters(HostCall.reclaimPool)
+        let before = bench.observation
+        state = try state.after(reclaim, on: 0, answer: bench.hvc(reclaim), observing: before)
+        // A larger gift brings more than it takes, and is never refused.
+        for block in UInt64(3)..<7 {
+            #expect(bench.call(.topUp, 0x40000 + block * 512 + 100, 32).x0 == 0)
+        }
+        #expect(bench.call(.reclaimPool).x0 == 0)
+        bench.expectNoViolations()
+    }
+
+    @Test("still answers device accesses, by taking other devices' mappings away")
+    func devices() throws {
+        let bench = try bench()
+        for block in UInt64(8)..<500 {
+            guard bench.call(.topUp, 0x40000 + block * 512 + 7, 1).x0 == 0 else { break }
+        }
+        for gibibyte in UInt64(2)..<60 {
+            #expect(bench.touch(gibibyte << 30 | 0x5000, .read) == gibibyte << 18 | 5)
+        }
+        #expect(bench.call(.topUp, 0x40600, 64).x0 == 0)
+        bench.expectNoViolations()
     }
 }
 

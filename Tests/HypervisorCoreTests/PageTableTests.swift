@@ -82,7 +82,8 @@ struct PageTableTests {
                     let due = plain[page]
                     let type: UInt64 = UInt64(run.memory)
                     if due != (run.isIdentity ? type : nil) {
-                        Issue.record("\(note): page \(hex(page)) maps to type \(type), due is \(String(describing: due))")
+                        Issue.record(
+                            "\(note): page \(hex(page)) maps to type \(type), due is \(String(describing: due))")
                         return
                     }
                 }

@@ -56,7 +56,9 @@ struct PowerRelayTests {
         bench.smc(CallRegisters(0xC400_0004, affinity, 0)).x0
     }
 
-    @Test("brings a CPU back through EL2, confined like the others", arguments: ["two CPUs", "48-bit addresses and features"])
+    @Test(
+        "brings a CPU back through EL2, confined like the others",
+        arguments: ["two CPUs", "48-bit addresses and features"])
     func hotplug(_ name: String) throws {
         let plan = try #require(plans.first { $0.name == name }).plan
         let bench = try HostBench.finalised(plan)

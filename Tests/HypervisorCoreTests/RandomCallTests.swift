@@ -214,7 +214,8 @@ struct RandomCallTests {
 
         func write(as cpu: SimulatedCPU) {
             let frame = frames.0 + random.next() % frames.1
-            if (try? machine.hostStore(cpu, Address(frame << pageShift | random.next() % 2 * 8), random.next())) != nil {
+            if (try? machine.hostStore(cpu, Address(frame << pageShift | random.next() % 2 * 8), random.next())) != nil
+            {
                 writes += 1
             }
         }

@@ -68,7 +68,8 @@ private struct RandomHypervisorUser {
         case 0: return host.frame() & ~(aligned &- 1)
         case 1..<8:
             // What some guest maps already, or what some VM is made of.
-            let used = state.machines.values.flatMap { $0.mappings.values.map(\.frame) + $0.ownPages.prefix(4) }.sorted()
+            let used = state.machines.values.flatMap { $0.mappings.values.map(\.frame) + $0.ownPages.prefix(4) }
+                .sorted()
             if !used.isEmpty { return used[Int(below(UInt64(used.count)))] & ~(aligned &- 1) }
         default: break
         }
@@ -98,9 +99,14 @@ private struct RandomHypervisorUser {
         case 0, 1:
             let bits: UInt64 = [32, 36, 39, 40, 42, 44, 48, 31, 49][Int(below(9))]
             let count: UInt64 = below(6) == 0 ? below(600) : 1 << (1 + below(5))
-            return CallRegisters(.createVM, below(16) == 0 ? below(5) : below(2), bits, pages(count, aligned: count & (0 &- count)), count)
+            return CallRegisters(
+                .createVM, below(16) == 0 ? below(5) : below(2), bits, pages(count, aligned: count & (0 &- count)),
+                count)
         case 2, 3: return CallRegisters(.donateToVM, handle, pages(1), below(10) == 0 ? host.count() : 1 + below(12))
-        case 4: return CallRegisters(.createVCPU, handle, below(10) == 0 ? below(70) : below(3), pages(4, aligned: 4), below(12) == 0 ? below(4) : below(2))
+        case 4:
+            return CallRegisters(
+                .createVCPU, handle, below(10) == 0 ? below(70) : below(3), pages(4, aligned: 4),
+                below(12) == 0 ? below(4) : below(2))
         case 5..<9:
             if below(6) == 0 {
                 // Both sides aligned: a block.
@@ -238,12 +244,15 @@ private struct RandomHypervisorUser {
                     guard let due = machine.mappings[run.input + page], due.frame == run.frame + page,
                         run.readable, run.writable == due.access.contains(.write),
                         run.executable == due.access.contains(.execute), run.memory == 0b1111
-                    else { throw RandomHost.Failure("VM \(hex(handle)) maps its page \(hex(run.input + page)) wrongly") }
+                    else {
+                        throw RandomHost.Failure("VM \(hex(handle)) maps its page \(hex(run.input + page)) wrongly")
+                    }
                     count += 1
                 }
             }
             guard count == machine.mappings.count else {
-                throw RandomHost.Failure("VM \(hex(handle)) maps \(count) pages where \(machine.mappings.count) are due")
+                throw RandomHost.Failure(
+                    "VM \(hex(handle)) maps \(count) pages where \(machine.mappings.count) are due")
             }
         }
     }
@@ -251,7 +260,9 @@ private struct RandomHypervisorUser {
 
 @Suite("A host that does random things with VMs")
 struct RandomMachineTests {
-    @Test("never makes specification, ledger and tables disagree", arguments: ["two CPUs", "48-bit addresses and features"], Seeds.few(4))
+    @Test(
+        "never makes specification, ledger and tables disagree",
+        arguments: ["two CPUs", "48-bit addresses and features"], Seeds.few(4))
     func agrees(_ name: String, _ seed: UInt64) throws {
         let plan = try #require(plans.first { $0.name == name }).plan
         var user = RandomHypervisorUser(try HostBench.finalised(plan), seed: seed)

@@ -135,3 +135,27 @@ private final class Table {
         #expect(next == first + pages)
     }
 }
+
+@Suite struct BlockTests {
+    private let slot = MemorySlot(number: 0, firstFrame: 0x80000, pages: 2048, userAddress: 0x7F00_0000_0000)
+
+    @Test func aBlockIsLentWhole() {
+        #expect(slot.block(around: 0x80205, backedBy: 0x4_0005, isHuge: true) == GuestRun(first: 0x80200, pages: 512))
+        #expect(slot.block(around: 0x80000, backedBy: 0x4_0000, isHuge: true) == GuestRun(first: 0x80000, pages: 512))
+    }
+
+    @Test func aPageIsLentWhereABlockDoesNotFit() {
+        let page = GuestRun(first: 0x80205, pages: 1)
+        #expect(slot.block(around: 0x80205, backedBy: 0x4_0005, isHuge: false) == page)
+        #expect(slot.block(around: 0x80205, backedBy: 0x4_0006, isHuge: true) == page)
+        var other = slot
+        other.userAddress += 0x1000
+        #expect(other.block(around: 0x80205, backedBy: 0x4_0005, isHuge: true) == page)
+        other = slot
+        other.firstFrame = 0x80201
+        #expect(other.block(around: 0x80205, backedBy: 0x4_0005, isHuge: true) == page)
+        other = slot
+        other.pages = 1023
+        #expect(other.block(around: 0x80205, backedBy: 0x4_0005, isHuge: true) == page)
+    }
+}

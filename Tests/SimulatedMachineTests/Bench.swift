@@ -135,7 +135,8 @@ struct TableProgram: CustomTestStringConvertible, Sendable {
     let body: @Sendable (Bench) -> Void
 
     init(
-        _ name: String, breaks rule: Violation.Rule? = nil, stage2: Bool = true, _ body: @escaping @Sendable (Bench) -> Void
+        _ name: String, breaks rule: Violation.Rule? = nil, stage2: Bool = true,
+        _ body: @escaping @Sendable (Bench) -> Void
     ) {
         self.name = name
         self.rule = rule

@@ -207,6 +207,7 @@ struct CorrectProgramTests {
         let bench = Bench(stage2: program.hasStage2)
         program.body(bench)
         bench.returnToHost()
-        #expect(bench.machine.violations.isEmpty, "\(bench.machine.violations.map(\.description).joined(separator: "\n"))")
+        #expect(
+            bench.machine.violations.isEmpty, "\(bench.machine.violations.map(\.description).joined(separator: "\n"))")
     }
 }

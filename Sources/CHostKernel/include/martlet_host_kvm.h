@@ -31,7 +31,7 @@ struct martlet_machine {
 struct martlet_user_page {
     martlet_u64 frame;
     martlet_u32 is_writable;
-    martlet_u32 reserved;
+    martlet_u32 is_huge; /* the process maps it by a block of 2 MiB or more */
 };
 
 /* Which fields of `struct kvm_run` an exit fills in. */
@@ -139,10 +139,10 @@ void martlet_kernel_pages_free(martlet_u64 first, martlet_u64 pages);
 int martlet_kernel_user_page_get(martlet_u64 address, martlet_u32 must_write, struct martlet_user_page *page);
 /* Drops our reference; a page that was mapped writable counts as written. */
 void martlet_kernel_user_page_put(const struct martlet_user_page *page, martlet_u32 is_dirty);
-/* Cleans and invalidates the page to the point of coherency. */
-void martlet_kernel_page_clean(martlet_u64 frame);
-/* Makes instruction fetches see the page's contents. */
-void martlet_kernel_page_sync_fetch(martlet_u64 frame);
+/* Cleans and invalidates pages to the point of coherency. */
+void martlet_kernel_pages_clean(martlet_u64 first, martlet_u64 pages);
+/* Makes instruction fetches see the pages' contents. */
+void martlet_kernel_pages_sync_fetch(martlet_u64 first, martlet_u64 pages);
 /* A chance for others in a long loop. */
 void martlet_kernel_pause(void);
 

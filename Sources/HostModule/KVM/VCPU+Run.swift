@@ -66,11 +66,11 @@ extension VCPU {
         case .waitForInterrupt: return try sleep(for: .interrupt)
         case .memory(let fault):
             if try vm.map(fault) == .tryAgain { return .goOn }
-            // A fetch from where there is no memory is the guest's mistake. A load or a store that
-            // cannot be decoded is one that nobody can do for it.
+            // A load or a store that cannot be decoded, where nobody can do it for the guest. For a fetch
+            // EL2 has no abort to inject, so that the process is told in more words.
             guard fault.kind == .fetch else { throw .notImplemented }
-            with { $0.completion = .abort }
-            return .goOn
+            unsafe martlet_kernel_exit_internal(object, fault.kind.rawValue, fault.address, 0)
+            return .leave
         case .device(let access): return try perform(access)
         case .softwareInterrupt(let value):
             vm.sendInterrupt(value, from: with { $0.place })

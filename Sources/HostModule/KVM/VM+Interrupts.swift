@@ -44,6 +44,7 @@ let guestTimerInterrupt = 27
 extension VMInterrupts {
     /// vCPUs by number, for a set of places.
     func numbers(of vcpus: VCPUSet) -> UInt64 {
+        guard !vcpus.isEmpty else { return 0 }
         var rest = vcpus
         var numbers: UInt64 = 0
         while let vcpu = rest.popFirst() {

@@ -37,13 +37,11 @@ extension VM {
         case notMemory
     }
 
-    /// Gives the guest the page that it touched.
+    /// Gives the guest the page that it touched, or the block of pages that the process has around it.
     func map(_ fault: GuestAccessFault) throws(LinuxError) -> MapResult {
         let frame = fault.address >> PageUnit.shift
-        let found = withMemory { memory in
-            (address: memory.slots.slot(of: frame)?.userAddress(of: frame), ticket: memory.invalidation.ticket)
-        }
-        guard let address = found.address else { return .notMemory }
+        let (found, ticket) = withMemory { memory in (memory.slots.slot(of: frame), memory.invalidation.ticket) }
+        guard let slot = found, let address = slot.userAddress(of: frame) else { return .notMemory }
         var page = martlet_user_page()
         // Safety: the structure is this function's own.
         let error = unsafe martlet_kernel_user_page_get(address, fault.kind == .write ? 1 : 0, &page)
@@ -52,21 +50,16 @@ extension VM {
             if -error == LinuxError.interrupted.rawValue || error == -11 { return .tryAgain }
             throw .fault
         }
-        let machine = facts.machine
-        if machine.needsClean { martlet_kernel_page_clean(page.frame) }
-        if machine.needsFetchSync, fault.kind == .fetch { martlet_kernel_page_sync_fetch(page.frame) }
-        let access = GuestAccess(
-            after: fault.kind, isWritable: page.is_writable != 0, fetchFollowsWrites: !machine.needsFetchSync)
-        let status = withMemory { memory -> Int64? in
-            guard memory.invalidation.allows(address, since: found.ticket) else { return nil }
-            return EL2.call(
-                .mapGuest, vm: handle,
-                GuestCallArguments(second: frame, third: page.frame, fourth: 1, fifth: access.rawValue)
-            ).status
+        let isWritable = page.is_writable != 0
+        // A block that is not writable may consist of pages that are each copied when written.
+        let run = slot.block(around: frame, backedBy: page.frame, isHuge: page.is_huge != 0 && isWritable)
+        let status = lend(run, page.frame &- (frame &- run.first), fault.kind, isWritable) { memory in
+            memory.invalidation.allows(
+                address &- (frame &- run.first) << PageUnit.shift, bytes: run.pages << PageUnit.shift, since: ticket)
         }
-        let isMapped = status == CallStatus.success.rawValue
         // Safety: the reference of above.
-        unsafe martlet_kernel_user_page_put(&page, isMapped && access.contains(.write) ? 1 : 0)
+        unsafe martlet_kernel_user_page_put(
+            &page, status == CallStatus.success.rawValue && isWritable ? 1 : 0)
         switch status.map({ CallStatus(rawValue: $0) }) {
         case .none, .success: return .tryAgain
         case .noMemory:
@@ -75,6 +68,23 @@ extension VM {
         // The page is EL2's or another guest's own, or is lent too often.
         case .denied: throw .fault
         default: throw LinuxError(el2: status ?? 0)
+        }
+    }
+
+    /// Looks after the caches and maps pages from a host frame on; nil if they may not be mapped any more.
+    private func lend(
+        _ run: GuestRun, _ host: UInt64, _ kind: FaultKind, _ isWritable: Bool, if allowed: (borrowing VMMemory) -> Bool
+    ) -> Int64? {
+        let machine = facts.machine
+        if machine.needsClean { martlet_kernel_pages_clean(host, run.pages) }
+        if machine.needsFetchSync, kind == .fetch { martlet_kernel_pages_sync_fetch(host, run.pages) }
+        let access = GuestAccess(after: kind, isWritable: isWritable, fetchFollowsWrites: !machine.needsFetchSync)
+        return withMemory { memory -> Int64? in
+            guard allowed(memory) else { return nil }
+            return EL2.call(
+                .mapGuest, vm: handle,
+                GuestCallArguments(second: run.first, third: host, fourth: run.pages, fifth: access.rawValue)
+            ).status
         }
     }
 

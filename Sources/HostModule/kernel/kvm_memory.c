@@ -44,6 +44,40 @@ void martlet_kernel_pages_free(u64 first, u64 pages)
 	}
 }
 
+/*
+ * Whether the process maps an address by a block. With interrupts off no table is freed under
+ * the walk, as for get_user_pages_fast; a change right after it reaches the notifier.
+ */
+static bool is_huge(u64 address)
+{
+	unsigned long flags;
+	bool huge = false;
+	pgd_t *pgd;
+	p4d_t *p4d;
+	pud_t *pud;
+	pmd_t *pmd;
+
+	local_irq_save(flags);
+	pgd = pgd_offset(current->mm, address);
+	if (pgd_none(READ_ONCE(*pgd)))
+		goto out;
+	p4d = p4d_offset(pgd, address);
+	if (p4d_none(READ_ONCE(*p4d)) || !p4d_present(READ_ONCE(*p4d)))
+		goto out;
+	pud = pud_offset(p4d, address);
+	if (!pud_present(READ_ONCE(*pud)))
+		goto out;
+	if (pud_leaf(READ_ONCE(*pud))) {
+		huge = true;
+		goto out;
+	}
+	pmd = pmd_offset(pud, address);
+	huge = pmd_present(READ_ONCE(*pmd)) && pmd_leaf(READ_ONCE(*pmd));
+out:
+	local_irq_restore(flags);
+	return huge;
+}
+
 int martlet_kernel_user_page_get(u64 address, u32 must_write, struct martlet_user_page *page)
 {
 	struct page *got;
@@ -61,6 +95,7 @@ int martlet_kernel_user_page_get(u64 address, u32 must_write, struct martlet_use
 	if (count != 1)
 		return count < 0 ? count : -EFAULT;
 	page->frame = page_to_pfn(got);
+	page->is_huge = is_huge(address);
 	return 0;
 }
 
@@ -74,16 +109,16 @@ void martlet_kernel_user_page_put(const struct martlet_user_page *page, u32 is_d
 	put_page(got);
 }
 
-void martlet_kernel_page_clean(u64 frame)
+void martlet_kernel_pages_clean(u64 first, u64 pages)
 {
-	martlet_kernel_clean(page_address(pfn_to_page(frame)), PAGE_SIZE);
+	martlet_kernel_clean(page_address(pfn_to_page(first)), pages << PAGE_SHIFT);
 }
 
-void martlet_kernel_page_sync_fetch(u64 frame)
+void martlet_kernel_pages_sync_fetch(u64 first, u64 pages)
 {
-	unsigned long start = (unsigned long)page_address(pfn_to_page(frame));
+	unsigned long start = (unsigned long)page_address(pfn_to_page(first));
 
-	caches_clean_inval_pou(start, start + PAGE_SIZE);
+	caches_clean_inval_pou(start, start + (pages << PAGE_SHIFT));
 }
 
 void martlet_kernel_pause(void)

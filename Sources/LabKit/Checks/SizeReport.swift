@@ -18,7 +18,7 @@ public enum Privilege: String, CaseIterable, Sendable {
         switch target {
         case "CEL2", "EL2Machine", "HypervisorCore", "HypervisorImage": .hypervisor
         case "Arm", "CBootProtocol", "HypervisorInterface", "Machine": .shared
-        case "CHostKernel", "HostModule", "HostModuleCore": .module
+        case "CHostKernel", "HostModule", "HostModuleCore", "KVMCore", "VirtualGIC": .module
         case "CLinux", "martlet": .userspace
         case _ where target.hasPrefix("VMM"): .userspace
         default: .developer

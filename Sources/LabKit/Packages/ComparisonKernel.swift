@@ -52,7 +52,8 @@ public struct ComparisonKernel: Sendable {
             .filter { $0.version == newest.version }
         let files = try await Progress.step("downloading \(newest.name)") {
             try await root.download(
-                [newest] + parts, into: workspace.downloads, log: workspace.logs.appending("newest-kernel-download.log"))
+                [newest] + parts, into: workspace.downloads, log: workspace.logs.appending("newest-kernel-download.log")
+            )
         }
         // Unpacked aside and then renamed, so that an interrupted run is not taken for a whole one.
         let partial = workspace.packages.appending("linux-comparison.partial")

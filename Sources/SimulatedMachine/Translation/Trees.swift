@@ -194,7 +194,8 @@ extension SimulatedMachine {
             guard memory.states[index].isDirtyInCache else { return }
             report(
                 .notCleaned, cpu: cpu,
-                "frame \(hex(memory.frames[index])) is mapped for the host, and EL2's stores to it may be in a cache only")
+                "frame \(hex(memory.frames[index])) is mapped for the host, and EL2's stores to it may be in a cache only"
+            )
             memory.withState(PhysicalMemory.Slot(index: index)) { $0.isDirtyInCache = false }
         }
         if pages <= 512 {

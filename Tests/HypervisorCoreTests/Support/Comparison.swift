@@ -72,7 +72,8 @@ extension HostBench {
                 default: result.append("the host reaches \(pages) pages from \(hex(first)), which are \(piece.page)")
                 }
             }
-            for piece in state.map where piece.page == .denied && piece.first < run.end && run.input < piece.first + piece.count {
+            for piece in state.map
+            where piece.page == .denied && piece.first < run.end && run.input < piece.first + piece.count {
                 result.append("the host reaches the denied page \(hex(piece.first))")
             }
             if isMemory {

@@ -6,7 +6,7 @@
 import SimulatedMachine
 
 #if canImport(Glibc)
-    import Glibc
+import Glibc
 #endif
 
 /// The seeds that a random test runs with.

@@ -45,7 +45,8 @@ struct Plan {
 
     /// The same, for the specification.
     var installation: Installation {
-        Installation(ranges: ranges, superpages: superpages, affinities: (0..<cpuCount).map(affinity),
+        Installation(
+            ranges: ranges, superpages: superpages, affinities: (0..<cpuCount).map(affinity),
             inputBits: CPUFeatures(identification).physicalAddressBits)
     }
 
