@@ -112,8 +112,6 @@ public enum Completion: Equatable, Sendable {
     case written
     /// A load that yields this.
     case value(UInt64)
-    /// The access fails with a synchronous external abort.
-    case abort
 
     /// The bits of x3 of the run and its x4.
     public var request: (RunRequest, UInt64) {
@@ -121,7 +119,6 @@ public enum Completion: Equatable, Sendable {
         case .none: ([], 0)
         case .written: (.completes, 0)
         case .value(let value): (.completes, value)
-        case .abort: (.injectExternalAbort, 0)
         }
     }
 }

@@ -48,6 +48,14 @@ public struct MemorySlot: Equatable, BitwiseCopyable, Sendable {
     /// Address of the first page in the process.
     public var userAddress: UInt64
 
+    /// A slot by its fields.
+    public init(number: UInt32, firstFrame: UInt64, pages: UInt64, userAddress: UInt64) {
+        self.number = number
+        self.firstFrame = firstFrame
+        self.pages = pages
+        self.userAddress = userAddress
+    }
+
     /// All guest pages.
     public var run: GuestRun { GuestRun(first: firstFrame, pages: pages) }
 

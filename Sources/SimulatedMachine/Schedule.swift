@@ -4,7 +4,7 @@
 // choice at the steps in between. The same seed gives the same interleaving.
 
 import Dispatch
-import Glibc
+import Foundation
 import Machine
 
 /// Runs code on several CPUs of one machine, interleaved at memory accesses, barriers and
@@ -31,6 +31,7 @@ public final class Schedule: @unchecked Sendable {
         let cpu: SimulatedCPU
         let body: @Sendable () -> Void
 
+        /// Work for a CPU.
         public init(_ cpu: SimulatedCPU, _ body: @escaping @Sendable () -> Void) {
             self.cpu = cpu
             self.body = body
@@ -90,28 +91,7 @@ public final class Schedule: @unchecked Sendable {
     public func park() -> Never { end(.parked) }
 
     private func startThread(_ index: Int) {
-        // Safety: the box is retained once here and released once by the thread that takes it.
-        let box = unsafe Unmanaged.passRetained(Start(schedule: self, index: index))
-        var thread = pthread_t()
-        let status = unsafe pthread_create(
-            &thread, nil,
-            { argument in
-                guard let argument = unsafe argument else { return nil }
-                let start = unsafe Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
-                start.schedule.threadMain(start.index)
-                return nil
-            }, box.toOpaque())
-        precondition(status == 0, "no thread for CPU \(tasks[index].cpu.index)")
-        pthread_detach(thread)
-    }
-
-    private final class Start {
-        let schedule: Schedule
-        let index: Int
-        init(schedule: Schedule, index: Int) {
-            self.schedule = schedule
-            self.index = index
-        }
+        Thread.detachNewThread { self.threadMain(index) }
     }
 
     private func threadMain(_ index: Int) {
@@ -137,7 +117,8 @@ public final class Schedule: @unchecked Sendable {
         leave(outcome)
         // The thread's frames are state that the CPU loses with its power: what they would do on
         // the way out must not be done.
-        pthread_exit(nil)
+        Thread.exit()
+        fatalError("a thread outlived its end")
     }
 
     private func choose(except: Int?) -> Int? {
@@ -173,8 +154,10 @@ public final class Schedule: @unchecked Sendable {
 public struct SeededGenerator: RandomNumberGenerator, Sendable {
     private var state: UInt64
 
+    /// A generator that gives the same numbers for the same seed.
     public init(seed: UInt64) { state = seed }
 
+    /// The next number.
     public mutating func next() -> UInt64 {
         state &+= 0x9E37_79B9_7F4A_7C15
         var z = state

@@ -27,21 +27,22 @@ public final class SimulatedMachine: @unchecked Sendable {
         /// CPUs, 1…64.
         public var cpuCount = 2
         /// Ranges of RAM.
-        public var memory: [FrameRange<HostPhysical>] = [
-            FrameRange(alleged: 0x40000, count: 0x4000)!
-        ]
+        public var memory: [FrameRange<HostPhysical>] = []
         /// Values of the identification registers, the same on all CPUs.
         public var identification = CPUFeatures.Registers()
         /// Report an identity page given to the host with EL2's own stores not cleaned.
         public var checksCacheMaintenance = true
 
-        /// A machine like a Cortex-A72: 44-bit physical addresses, 8-bit VMIDs, GICv3 registers.
+        /// A machine like a Cortex-A72: 44-bit physical addresses, 8-bit VMIDs, GICv3 registers; with
+        /// 64 MiB of RAM at 1 GiB.
         public init() {
+            memory = FrameRange(alleged: 0x40000, count: 0x4000).map { [$0] } ?? []
             identification.mmfr0 = 0x4  // PARange: 44 bits
             identification.pfr0 = 1 << 24 | 0x2222  // GIC, AArch32 everywhere
         }
     }
 
+    /// What the machine is made of.
     public let configuration: Configuration
     let features: CPUFeatures
 
@@ -137,6 +138,7 @@ public final class SimulatedMachine: @unchecked Sendable {
 }
 
 extension SimulatedMachine: CustomStringConvertible, CustomReflectable {
+    /// A few words: a test that fails must not print all of memory.
     public var description: String { "a machine of \(cpus.count) CPUs after \(steps) steps" }
 
     /// Nothing: a test that fails must not print all of memory.

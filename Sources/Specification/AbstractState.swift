@@ -42,10 +42,14 @@ public enum Phase: UInt64, Equatable, Sendable {
 
 /// A run of pages, by frame number.
 public struct Pages: Equatable, Sendable {
+    /// The first frame.
     public let first: UInt64
+    /// How many frames.
     public let count: UInt64
+    /// What each of them is.
     public let page: Page
 
+    /// A run of pages.
     public init(first: UInt64, count: UInt64, _ page: Page) {
         self.first = first
         self.count = count
@@ -67,6 +71,7 @@ public struct Installation: Sendable {
     /// Bits of the machine's physical addresses.
     public var inputBits: UInt64
 
+    /// What a host tells.
     public init(ranges: [Pages], superpages: [UInt64], affinities: [UInt64], inputBits: UInt64 = 48) {
         self.ranges = ranges
         self.superpages = superpages
@@ -79,6 +84,7 @@ public struct Installation: Sendable {
 public struct AbstractState: Equatable, Sendable {
     /// Every page that is not a plain device, in ascending order, as runs; neighbours differ.
     public private(set) var map: [Pages] = []
+    /// What each CPU does, by index.
     public internal(set) var cpus: [Power]
     /// The CPUs' affinities, by index.
     public let affinities: [UInt64]
@@ -190,6 +196,7 @@ public struct AbstractState: Equatable, Sendable {
 
 /// The implementation did what the specification does not allow.
 public struct Disagreement: Error, CustomStringConvertible {
+    /// What was seen, and what was due.
     public let description: String
 
     init(_ description: String) { self.description = description }

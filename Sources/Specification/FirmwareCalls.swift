@@ -5,21 +5,37 @@
 
 /// Function identifiers, written down here a second time from DEN0022, DEN0028 and DEN0098.
 public enum Function {
+    /// PSCI_VERSION.
     public static let psciVersion: UInt32 = 0x8400_0000
+    /// CPU_SUSPEND, 64-bit.
     public static let cpuSuspend: UInt32 = 0xC400_0001
+    /// CPU_OFF.
     public static let cpuOff: UInt32 = 0x8400_0002
+    /// CPU_ON, 64-bit.
     public static let cpuOn: UInt32 = 0xC400_0003
+    /// AFFINITY_INFO, both widths.
     public static let affinityInfo: Set<UInt32> = [0x8400_0004, 0xC400_0004]
+    /// MIGRATE_INFO_TYPE.
     public static let migrateInfoType: UInt32 = 0x8400_0006
+    /// SYSTEM_OFF.
     public static let systemOff: UInt32 = 0x8400_0008
+    /// SYSTEM_RESET.
     public static let systemReset: UInt32 = 0x8400_0009
+    /// PSCI_FEATURES.
     public static let psciFeatures: UInt32 = 0x8400_000A
+    /// SYSTEM_SUSPEND, 64-bit.
     public static let systemSuspend: UInt32 = 0xC400_000E
+    /// PSCI_SET_SUSPEND_MODE.
     public static let setSuspendMode: UInt32 = 0x8400_000F
+    /// SYSTEM_RESET2, both widths.
     public static let systemReset2: Set<UInt32> = [0x8400_0012, 0xC400_0012]
+    /// SMCCC_VERSION.
     public static let smcccVersion: UInt32 = 0x8000_0000
+    /// SMCCC_ARCH_FEATURES.
     public static let archFeatures: UInt32 = 0x8000_0001
+    /// SMCCC_ARCH_WORKAROUND_1, _2 and _3.
     public static let workarounds: Set<UInt32> = [0x8000_8000, 0x8000_7FFF, 0x8000_3FFF]
+    /// The true random number generator's calls.
     public static let trng: Set<UInt32> = [0x8400_0050, 0x8400_0051, 0x8400_0052, 0x8400_0053, 0xC400_0053]
 }
 

@@ -7,14 +7,20 @@ public import HypervisorInterface
 
 /// A call as it stands in registers.
 public struct CallRegisters: Equatable, Sendable {
+    /// The identifier; in an answer the status.
     public var x0: UInt64
+    /// First argument or result.
     public var x1: UInt64
+    /// Second argument or result.
     public var x2: UInt64
+    /// Third argument or result.
     public var x3: UInt64
     /// Arguments only; an answer has none.
     public var x4: UInt64
+    /// Fifth argument.
     public var x5: UInt64
 
+    /// Registers, zero unless given.
     public init(
         _ x0: UInt64, _ x1: UInt64 = 0, _ x2: UInt64 = 0, _ x3: UInt64 = 0, _ x4: UInt64 = 0, _ x5: UInt64 = 0
     ) {
@@ -44,6 +50,7 @@ public struct Observation: Sendable {
     /// Pages that the VM of a handle had left for tables before the call.
     public var freePagesOfVM: @Sendable (UInt64) -> UInt64
 
+    /// What the hypervisor looks like from outside before a call.
     public init(
         freePages: UInt64, freePagesOfVM: @escaping @Sendable (UInt64) -> UInt64 = { _ in 0 },
         isInUse: @escaping @Sendable (UInt64) -> Bool

@@ -6,6 +6,7 @@ public import HypervisorInterface
 
 /// One virtual machine.
 public struct Machine: Equatable, Sendable {
+    /// Normal or protected.
     public let kind: VMKind
     /// Bits of a guest physical address.
     public let inputBits: UInt64
@@ -13,6 +14,7 @@ public struct Machine: Equatable, Sendable {
     public let root: UInt64
     /// Pages that the host gave for tables and vCPUs.
     public internal(set) var ownPages: Set<UInt64>
+    /// The indices of its vCPUs.
     public internal(set) var vcpus: Set<UInt64> = []
     /// What each guest page maps to.
     public internal(set) var mappings: [UInt64: Mapping] = [:]
@@ -23,13 +25,17 @@ public struct Machine: Equatable, Sendable {
 
     /// A page of the guest's memory.
     public struct Mapping: Equatable, Sendable {
+        /// The frame of the machine behind it.
         public let frame: UInt64
+        /// What the guest may do there, beyond reading.
         public let access: GuestAccess
     }
 
     /// A range that may reach the host as MMIO.
     public struct Window: Equatable, Sendable {
+        /// The first guest page.
         public let first: UInt64
+        /// How many pages.
         public let count: UInt64
     }
 

@@ -32,7 +32,6 @@ import Testing
         #expect(Completion.none.request == ([], 0))
         #expect(Completion.value(7).request == (.completes, 7))
         #expect(Completion.written.request == (.completes, 0))
-        #expect(Completion.abort.request == (.injectExternalAbort, 0))
     }
 
     @Test(arguments: [(1 as UInt64, 0x88 as UInt64), (2, 0x7788), (4, 0x5566_7788), (8, 0x1122_3344_5566_7788)])

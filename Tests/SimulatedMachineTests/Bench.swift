@@ -32,9 +32,7 @@ struct Bench {
     static let block: UInt64 = 0b01 | 0b1111 << 2 | 0b11 << 6 | 0b11 << 8 | 1 << 10
 
     init(stage2: Bool = true) {
-        var configuration = SimulatedMachine.Configuration()
-        configuration.memory = [FrameRange(alleged: 0x40000, count: 0x4000)!]
-        machine = SimulatedMachine(configuration)
+        machine = SimulatedMachine()
         cpu = machine[cpu: 0]
         other = machine[cpu: 1]
         for each in machine.allCPUs {

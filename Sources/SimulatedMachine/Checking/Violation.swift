@@ -52,13 +52,16 @@ public struct Violation: Sendable, CustomStringConvertible {
         case panicked
     }
 
+    /// The rule that was broken.
     public let rule: Rule
+    /// The CPU that broke it.
     public let cpu: Int
     /// What happened, with its addresses.
     public let message: String
     /// The latest events of all CPUs, oldest first.
     public let trace: [String]
 
+    /// Rule, CPU and message, then the trace.
     public var description: String {
         "\(rule.rawValue) by CPU \(cpu): \(message)\n" + trace.map { "    \($0)" }.joined(separator: "\n")
     }

@@ -19,9 +19,12 @@ public protocol FirmwareModel: AnyObject {
 public final class PSCIFirmware: FirmwareModel {
     /// Where a CPU was told to start.
     public struct Start: Equatable, Sendable {
+        /// The address of the first instruction.
         public let entry: UInt64
+        /// What `x0` holds there.
         public let context: UInt64
 
+        /// A start at an address with a context.
         public init(entry: UInt64, context: UInt64) {
             self.entry = entry
             self.context = context
@@ -41,6 +44,7 @@ public final class PSCIFirmware: FirmwareModel {
 
     /// Every call that reached firmware, in order, with the CPU that made it.
     public private(set) var calls: [(cpu: Int, registers: FirmwareRegisters)] = []
+    /// What became of the machine as a whole.
     public private(set) var system = SystemState.running
     /// CPUs that were told to start and have not been picked up by `takeStart`.
     public private(set) var starts: [Int: Start] = [:]
@@ -77,6 +81,7 @@ public final class PSCIFirmware: FirmwareModel {
     /// The identifiers of all calls so far.
     public var functions: [UInt32] { calls.map { UInt32(truncatingIfNeeded: $0.registers.x0) } }
 
+    /// Answers a call, and does to the machine what it asks for.
     public func call(_ registers: FirmwareRegisters, from cpu: SimulatedCPU) -> FirmwareRegisters {
         calls.append((cpu.index, registers))
         let number = UInt32(truncatingIfNeeded: registers.x0)

@@ -14,6 +14,7 @@ public protocol SimulatedGuest: Sendable {
 }
 
 extension SimulatedCPU: GuestProcessor {
+    /// Runs the machine's guest, or takes an interrupt at once if it has none.
     public func enterGuest(_ vcpu: Address<HypervisorVirtual>) -> GuestExit {
         machine.step(index)
         return machine.guest?.run(on: self, vcpu: vcpu) ?? .interrupt
@@ -34,19 +35,25 @@ extension SimulatedCPU: GuestProcessor {
     /// The model has no instruction caches.
     public func invalidateInstructionCaches() { machine.step(index) }
 
+    /// A number that stands for the guest's vectors.
     public func guestVectors(_ mitigation: BranchMitigation) -> UInt64 { 0x1000 }
 
+    /// A number that stands for the host's vectors.
     public func hostVectors(_ mitigation: BranchMitigation) -> UInt64 { 0x800 }
 
     /// Scripts run with their stage-1 off.
     public func translateWithStage1(_ address: UInt64) -> Address<GuestPhysical>? { Address(address) }
 
+    /// Stores the model's vector registers.
     public func saveVectors(to area: Address<HypervisorVirtual>) { exchange(area, words: 66, .save) }
 
+    /// Loads them.
     public func restoreVectors(from area: Address<HypervisorVirtual>) { exchange(area, words: 66, .restore) }
 
+    /// Stores the model's scalable vector registers.
     public func saveScalableVectors(to area: Address<HypervisorVirtual>) { exchange(area, words: 322, .save) }
 
+    /// Loads them.
     public func restoreScalableVectors(from area: Address<HypervisorVirtual>) {
         exchange(area, words: 322, .restore)
     }

@@ -14,8 +14,11 @@ public enum AccessKind: Sendable, CaseIterable {
 public struct HostMemoryAttributes: Equatable, Sendable {
     /// MemAttr, as it stands in the descriptor (DDI 0487, D8.6.5).
     public let memory: UInt8
+    /// Loads are allowed.
     public let readable: Bool
+    /// Stores are allowed.
     public let writable: Bool
+    /// Fetches are allowed.
     public let executable: Bool
     /// The level of the leaf; nil while stage-2 is off.
     public let level: UInt8?
@@ -30,8 +33,11 @@ public struct HostMemoryAttributes: Equatable, Sendable {
 
 /// A stage-2 abort as it is reported to EL2 (DDI 0487, D24.2.40 and D24.2.65).
 public struct HostAbort: Equatable, Sendable {
+    /// ESR_EL2.
     public let esr: UInt64
+    /// HPFAR_EL2.
     public let hpfar: UInt64
+    /// FAR_EL2.
     public let far: UInt64
 
     /// An abort, or another trap, with what it leaves in ESR_EL2, HPFAR_EL2 and FAR_EL2.
@@ -166,5 +172,6 @@ extension SimulatedMachine {
 
 /// A host access that was taken to EL2.
 public struct HostAbortError: Error, Equatable {
+    /// What EL2 gets to see of it.
     public let abort: HostAbort
 }

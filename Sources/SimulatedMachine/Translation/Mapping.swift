@@ -7,11 +7,17 @@ public import Arm
 
 /// A run of input pages that live tables map to consecutive frames with equal attributes.
 public struct MappedRun: Equatable, Sendable {
+    /// The first input page.
     public let input: UInt64
+    /// The frame that it maps to.
     public let frame: UInt64
+    /// How many pages follow one another.
     public internal(set) var pages: UInt64
+    /// Loads are allowed.
     public let readable: Bool
+    /// Stores are allowed.
     public let writable: Bool
+    /// Fetches are allowed.
     public let executable: Bool
     /// MemAttr (stage-2) or AttrIndx (stage-1).
     public let memory: UInt8
@@ -24,10 +30,14 @@ public struct MappedRun: Equatable, Sendable {
 
 /// How many leaves of each size a tree has.
 public struct LeafCount: Equatable, Sendable {
+    /// Leaves of level 3.
     public internal(set) var pages: Int
+    /// Leaves of level 2.
     public internal(set) var blocks2M: Int
+    /// Leaves of level 1.
     public internal(set) var blocks1G: Int
 
+    /// A count.
     public init(pages: Int = 0, blocks2M: Int = 0, blocks1G: Int = 0) {
         self.pages = pages
         self.blocks2M = blocks2M

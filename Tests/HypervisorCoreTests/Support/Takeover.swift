@@ -55,8 +55,8 @@ struct Plan {
         var configuration = SimulatedMachine.Configuration()
         configuration.cpuCount = cpuCount
         configuration.identification = identification
-        configuration.memory = ranges.filter { $0.page != .denied }.map {
-            FrameRange(alleged: $0.first, count: $0.count)!
+        configuration.memory = ranges.filter { $0.page != .denied }.compactMap {
+            FrameRange(alleged: $0.first, count: $0.count)
         }
         let machine = SimulatedMachine(configuration)
         let features = CPUFeatures(identification)
