@@ -153,14 +153,17 @@ public struct VCPUInitArgument: Equatable, Sendable {
 
 /// The argument of KVM_CREATE_VM.
 public enum MachineType {
+    /// Bit 31 asks for a protected VM (KVM_VM_TYPE_ARM_PROTECTED).
+    private static var protected: UInt64 { 1 << 31 }
+
+    /// Whether a type asks for a protected VM.
+    public static func isProtected(_ type: UInt64) -> Bool { type & protected != 0 }
+
     /// The bits of a guest physical address that a type asks for.
-    ///
-    /// A type with bit 31 asks for a protected VM, of which there is none yet: like every unknown bit
-    /// it is refused, as on a kernel without such VMs.
     /// - Parameter limit: most bits on this machine.
     public static func addressBits(of type: UInt64, limit: UInt64) throws(LinuxError) -> UInt64 {
-        guard type & ~0xFF == 0 else { throw .invalid }
-        let bits = type == 0 ? 40 : type
+        guard type & ~(protected | 0xFF) == 0 else { throw .invalid }
+        let bits = type & 0xFF == 0 ? 40 : type & 0xFF
         guard bits >= 32, bits <= limit else { throw .invalid }
         return bits
     }

@@ -37,6 +37,9 @@ public enum LinuxError: Int32, Error, CaseIterable, Sendable {
     /// There is no such type of device.
     case notSupported = 95
 
+    /// The process does not see this: the kernel makes the system call again (ERESTARTNOINTR).
+    case restart = 513
+
     /// What `ioctl` returns inside the kernel.
     public var returnValue: Int64 { -Int64(rawValue) }
 }

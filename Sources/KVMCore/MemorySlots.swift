@@ -136,6 +136,25 @@ public struct MemorySlots: ~Copyable {
         places = InlineArray(repeating: MemorySlot(number: 0, firstFrame: 0, pages: 0, userAddress: 0))
     }
 
+    /// The slot at a place; nil if there is none.
+    public subscript(place place: Int) -> MemorySlot? {
+        guard place >= 0, place < end, places[place].pages > 0 else { return nil }
+        return places[place]
+    }
+
+    /// The first run of guest frames from `frame` on that no slot has, below `limit`; nil if there is
+    /// none.
+    public func gap(from frame: UInt64, limit: UInt64) -> GuestRun? {
+        var first = frame
+        while first < limit, let slot = slot(of: first) { first = slot.firstFrame &+ slot.pages }
+        guard first < limit else { return nil }
+        var next = limit
+        for place in 0..<end where places[place].pages > 0 && places[place].firstFrame > first {
+            next = min(next, places[place].firstFrame)
+        }
+        return GuestRun(first: first, pages: next &- first)
+    }
+
     /// The slot that has a guest frame.
     public func slot(of frame: UInt64) -> MemorySlot? {
         for place in 0..<end where places[place].userAddress(of: frame) != nil { return places[place] }

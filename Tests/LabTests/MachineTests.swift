@@ -23,6 +23,18 @@ struct MachineTests {
         #expect(
             words.last == "kvm-arm.mode=none id_aa64mmfr1.vh=0 console=ttyAMA0 panic=-1 lab.cpus=2")
         #expect(!words.contains { $0.contains("pflash") })
+        #expect(words.contains("-no-reboot") && !words.contains("-dtb"))
+    }
+
+    @Test("machines that Martlet refuses, and one that restarts")
+    func unusual() throws {
+        let machine = MachineConfiguration(entry: .el1, interrupts: .gicV2)
+        let boot = MachineBoot(kernel: "/k", ramDisk: "/r", level2: [], restart: .startsAgain)
+        let words = try machine.arguments(for: boot, disk: nil, tree: "/t")
+        #expect(words.contains("virt,virtualization=off,gic-version=2"))
+        #expect(!words.contains("-no-reboot"))
+        #expect(words.contains("/t"))
+        #expect(words.last == "console=ttyAMA0 panic=-1")
     }
 
     @Test("identifiers are unique, every short scenario is in the full matrix, and filters reach all")

@@ -34,6 +34,15 @@ struct martlet_user_page {
     martlet_u32 is_huge; /* the process maps it by a block of 2 MiB or more */
 };
 
+/* Why a thread must leave the kernel. */
+enum martlet_errand {
+    MARTLET_NO_ERRAND,
+    MARTLET_SIGNAL,
+    /* Work that is done on the way out. The system call is made again if it ends with -513
+     * (ERESTARTNOINTR), without the process noticing. */
+    MARTLET_RESTART,
+};
+
 /* Which fields of `struct kvm_run` an exit fills in. */
 struct martlet_mmio {
     martlet_u64 address;
@@ -111,8 +120,8 @@ void martlet_kernel_leave(void);
 martlet_u32 martlet_kernel_guest_enter(struct martlet_vcpu *vcpu);
 /* The end of that: interrupts are taken. */
 void martlet_kernel_guest_exit(struct martlet_vcpu *vcpu);
-/* Lets other threads run if they should. Nonzero: the thread must go back to its process. */
-martlet_u32 martlet_kernel_must_return(void);
+/* Lets other threads run if they should, and says whether the thread must leave the kernel. */
+enum martlet_errand martlet_kernel_errand(void);
 /* Sleeps until martlet_kvm_is_runnable, a kick that makes it so, or `nanoseconds` have passed
  * (negative: no limit). Nonzero: a signal. */
 int martlet_kernel_sleep(struct martlet_vcpu *vcpu, long long nanoseconds);
@@ -134,6 +143,17 @@ void martlet_kernel_exit_internal(struct martlet_vcpu *vcpu, martlet_u64 first, 
 martlet_u64 martlet_kernel_pages_allocate(martlet_u32 order, martlet_u32 may_sleep);
 /* Gives back pages that EL2 has returned. */
 void martlet_kernel_pages_free(martlet_u64 first, martlet_u64 pages);
+
+/* Whether the calling process has a page of its own, for writing, at an address by now. */
+martlet_u32 martlet_kernel_user_page_present(martlet_u64 user);
+/* Pins the calling process's page behind a guest frame for as long as the VM exists, charged to the
+ * process's limit of locked memory. 0; -EEXIST if the guest frame has one; -ENOMEM over the limit;
+ * or another negative error number. */
+int martlet_kernel_pin(struct martlet_vm *vm, martlet_u64 guest, martlet_u64 user, martlet_u64 *frame);
+/* Undoes a pin. The page is the host's. */
+void martlet_kernel_unpin(struct martlet_vm *vm, martlet_u64 guest);
+/* Undoes all pins of a VM. */
+void martlet_kernel_unpin_all(struct martlet_vm *vm);
 /* The page at a user address of the calling process, faulted in; writable if it can be had so
  * without a fault or must. 0 or a negative error number. */
 int martlet_kernel_user_page_get(martlet_u64 address, martlet_u32 must_write, struct martlet_user_page *page);

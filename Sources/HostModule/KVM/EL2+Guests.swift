@@ -37,16 +37,28 @@ extension EL2 {
         var answer = EL2.call(call, vm: handle, arguments)
         var attempts = 0
         while answer.status == CallStatus.noMemory.rawValue, attempts < poolAttempts {
-            guard poolGrow(pages: poolStep) > 0 else { return answer }
+            guard growPool() else { return answer }
             attempts += 1
             answer = EL2.call(call, vm: handle, arguments)
         }
         return answer
     }
 
-    /// A change of ownership splits at most a few of the host's blocks; each needs one table.
-    private static var poolStep: UInt64 { 8 }
-    private static var poolAttempts: Int { 8 }
+    /// Gives EL2's pool one block of pages: more than the tables that taking it can need, so that EL2
+    /// never refuses it for a lack of pages.
+    private static func growPool() -> Bool {
+        let pages: UInt64 = 1 << UInt64(poolOrder)
+        let first = martlet_kernel_pages_allocate(poolOrder, 1)
+        guard first != 0 else { return false }
+        guard EL2.call(.topUp, first, pages).status == CallStatus.success.rawValue else {
+            martlet_kernel_pages_free(first, pages)
+            return false
+        }
+        return true
+    }
+
+    private static var poolOrder: UInt32 { 5 }
+    private static var poolAttempts: Int { 2 }
 }
 
 extension LinuxError {

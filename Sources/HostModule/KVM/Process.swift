@@ -20,6 +20,16 @@ enum Process {
         return words
     }
 
+    /// Lets other threads run, and throws if the calling one must leave the kernel: `.interrupted` for a
+    /// signal, `.restart` for work after which the call goes on.
+    static func checkErrands() throws(LinuxError) {
+        switch martlet_kernel_errand() {
+        case MARTLET_NO_ERRAND: return
+        case MARTLET_RESTART: throw .restart
+        default: throw .interrupted
+        }
+    }
+
     /// Copies the first bytes of words out.
     static func write<let count: Int>(
         _ words: InlineArray<count, UInt64>, to address: UInt64, bytes: Int = count * 8

@@ -25,13 +25,18 @@ extension VCPU {
         }
         if life != .running {
             try vm.checkGIC()
+            try vm.fixMemory()
             with { $0.life = .running }
         }
         unsafe martlet_kernel_exit_plain(object, PlainReason.unknown)
         unsafe martlet_kernel_run_begin(object)
         defer { unsafe martlet_kernel_run_end(object) }
         while true {
-            guard martlet_kernel_must_return() == 0 else { throw interrupted() }
+            do throws(LinuxError) {
+                try Process.checkErrands()
+            } catch {
+                throw error == .interrupted ? interrupted() : error
+            }
             // Before the guest can turn itself off.
             let turnedOn = vm.withInterrupts { $0.turnedOn[Int(number & 63)] }
             switch try perform(enterGuest(), turnedOn) {

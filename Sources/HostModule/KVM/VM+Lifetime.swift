@@ -13,7 +13,8 @@ extension VM {
     static func create(type: UInt64) throws(LinuxError) -> Int64 {
         let machine = GuestMachine.current()
         let bits = try MachineType.addressBits(of: type, limit: machine.limits.addressBits)
-        let vm = try VM.make(VMFacts(addressBits: bits, machine: machine))
+        let vm = try VM.make(VMFacts(
+            kind: MachineType.isProtected(type) ? .protected : .normal, addressBits: bits, machine: machine))
         do throws(LinuxError) {
             try vm.makeAtEL2(bits)
             // Safety: the object is alive by our reference.
@@ -34,7 +35,7 @@ extension VM {
         while 1 << UInt64(order) <= geometry.rootPages { order += 1 }
         var block = try DonatedBlock(order: order)
         let answer = EL2.callWithPool(
-            .createVM, vm: VMKind.normal.rawValue,
+            .createVM, vm: facts.kind.rawValue,
             GuestCallArguments(second: bits, third: block.first, fourth: block.pages))
         switch CallStatus(rawValue: answer.status) {
         case .success:
@@ -87,7 +88,11 @@ extension VM {
             // be worse.
             guard answer.status == CallStatus.success.rawValue else { return }
             if answer.third > 0 { martlet_kernel_pages_free(answer.second, answer.third) }
-            if answer.first == DestroyProgress.done.rawValue { return }
+            if answer.first == DestroyProgress.done.rawValue {
+                // The guest's pages are the host's again, zeroed.
+                unsafe martlet_kernel_unpin_all(object)
+                return
+            }
             martlet_kernel_pause()
         }
     }

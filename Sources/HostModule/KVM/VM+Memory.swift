@@ -11,7 +11,9 @@ extension VM {
     /// KVM_SET_USER_MEMORY_REGION.
     func setRegion(_ region: MemoryRegionArgument) throws(LinuxError) {
         let limits = RegionLimits(addressBits: facts.addressBits, userLimit: facts.machine.userLimit)
-        try withConfiguration { (_) throws(LinuxError) in
+        try withConfiguration { (configuration) throws(LinuxError) in
+            // A protected guest's memory does not change under it.
+            guard case .open = configuration.fixing else { throw .busy }
             let result = withMemory { memory -> Result<SlotChange, LinuxError> in
                 do throws(LinuxError) {
                     let change = try memory.slots.change(region, limits: limits)
@@ -42,6 +44,7 @@ extension VM {
         let frame = fault.address >> PageUnit.shift
         let (found, ticket) = withMemory { memory in (memory.slots.slot(of: frame), memory.invalidation.ticket) }
         guard let slot = found, let address = slot.userAddress(of: frame) else { return .notMemory }
+        if facts.kind == .protected { return try donate(frame, behind: address, .zero) }
         var page = martlet_user_page()
         // Safety: the structure is this function's own.
         let error = unsafe martlet_kernel_user_page_get(address, fault.kind == .write ? 1 : 0, &page)

@@ -11,6 +11,7 @@ internal import VirtualGIC
 struct VMFacts {
     /// EL2's handle; 0 before EL2 knows the VM.
     var handle: UInt64 = 0
+    let kind: VMKind
     let addressBits: UInt64
     let machine: GuestMachine
 }
@@ -19,6 +20,18 @@ struct VMFacts {
 struct VMConfiguration {
     /// vCPUs that have been made; each is at its place for ever.
     var vcpus = 0
+    /// How far a protected VM's memory and devices are fixed, which begins with the first run.
+    var fixing = Fixing.open
+
+    /// A signal may interrupt the work, and the next run goes on with it.
+    enum Fixing {
+        /// The process may still change the slots.
+        case open
+        /// Content of slots is being donated: the slot at this place, from this guest frame on.
+        case donating(place: Int, frame: UInt64)
+        /// A vCPU may run.
+        case done
+    }
 }
 
 /// The VM's memory, under the memory lock. All bytes zero is the initial value.

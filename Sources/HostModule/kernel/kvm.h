@@ -3,6 +3,7 @@
 #ifndef MARTLET_KVM_H
 #define MARTLET_KVM_H
 
+#include <linux/xarray.h>
 #include <linux/hrtimer.h>
 #include <linux/kref.h>
 #include <linux/kvm.h>
@@ -26,6 +27,8 @@ struct martlet_vm {
 	struct mutex configuration;
 	spinlock_t memory;
 	raw_spinlock_t interrupts;
+	/* Pages that a protected guest owns, by guest frame. */
+	struct xarray pinned;
 	/* Written once each, under the configuration mutex; read with acquire. */
 	struct martlet_vcpu *vcpus[MARTLET_MAX_VCPUS];
 	void *state;

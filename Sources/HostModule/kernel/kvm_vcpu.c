@@ -209,11 +209,20 @@ void martlet_kernel_guest_exit(struct martlet_vcpu *vcpu)
 	local_irq_enable();
 }
 
-/* Work that is due on the way to user space is not done here: the thread goes there. */
-u32 martlet_kernel_must_return(void)
+/*
+ * Linux's KVM does the work that is due on the way to user space right here; a module cannot,
+ * for the functions are not exported. The thread goes there instead and comes back: work that
+ * counts as a signal is what makes the kernel look at the restart of a system call.
+ */
+enum martlet_errand martlet_kernel_errand(void)
 {
 	cond_resched();
-	return signal_pending(current) || test_thread_flag(TIF_NOTIFY_RESUME);
+	if (signal_pending(current))
+		return MARTLET_SIGNAL;
+	if (!test_thread_flag(TIF_NOTIFY_RESUME))
+		return MARTLET_NO_ERRAND;
+	set_thread_flag(TIF_NOTIFY_SIGNAL);
+	return MARTLET_RESTART;
 }
 
 int martlet_kernel_sleep(struct martlet_vcpu *vcpu, long long nanoseconds)

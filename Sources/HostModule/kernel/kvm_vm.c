@@ -22,6 +22,7 @@ struct martlet_vm *martlet_kernel_vm_make(u64 state_size)
 	mutex_init(&vm->configuration);
 	spin_lock_init(&vm->memory);
 	raw_spin_lock_init(&vm->interrupts);
+	xa_init(&vm->pinned);
 	/* The address is only compared with, and kept from being used again. */
 	mmgrab(current->mm);
 	vm->mm = current->mm;
@@ -77,6 +78,8 @@ static void destroy(struct kref *references)
 	for (i = 0; i < MARTLET_MAX_VCPUS; i++)
 		if (vm->vcpus[i])
 			martlet_vcpu_free(vm->vcpus[i]);
+	/* What EL2 did not give back stays pinned for ever, and so stays out of use. */
+	xa_destroy(&vm->pinned);
 	mmdrop(vm->mm);
 	kvfree(vm->state);
 	kfree(vm);

@@ -18,8 +18,27 @@ public struct MachineConfiguration: Hashable, Sendable {
     public enum Firmware: String, CaseIterable, Sendable {
         /// QEMU enters the kernel itself, with a device tree.
         case deviceTree = "dt"
+        /// The same with a device tree in which RAM has a hole and a region that the kernel must
+        /// not map; see ``EditedTree``.
+        case editedTree = "dt-regions"
         /// UEFI firmware starts the kernel, with ACPI tables.
         case uefi = "uefi"
+    }
+
+    /// At which exception level the kernel is entered.
+    public enum EntryLevel: Sendable {
+        /// The machine has EL2, and the kernel starts there.
+        case el2
+        /// The machine has no EL2.
+        case el1
+    }
+
+    /// The interrupt controller's version.
+    public enum InterruptController: Int, Sendable {
+        /// Driven by memory-mapped registers.
+        case gicV2 = 2
+        /// Driven by system registers.
+        case gicV3 = 3
     }
 
     /// The processors' model.
@@ -32,17 +51,23 @@ public struct MachineConfiguration: Hashable, Sendable {
     public var firmware: Firmware
     /// The size of a blank disk behind virtio on PCI, in MiB; no disk when nil.
     public var disk: Int?
+    /// Where the kernel starts.
+    public var entry: EntryLevel
+    /// The interrupt controller.
+    public var interrupts: InterruptController
 
     /// Describes a machine.
     public init(
         cpu: CPU = .cortexA72, processors: Int = 4, memory: Int = 1024, firmware: Firmware = .deviceTree,
-        disk: Int? = 64
+        disk: Int? = 64, entry: EntryLevel = .el2, interrupts: InterruptController = .gicV3
     ) {
         self.cpu = cpu
         self.processors = processors
         self.memory = memory
         self.firmware = firmware
         self.disk = disk
+        self.entry = entry
+        self.interrupts = interrupts
     }
 
     /// A short name for reports and folders.
@@ -60,19 +85,39 @@ public struct MachineBoot: Sendable {
     public var ramDisk: FilePath
     /// Additions to the kernel's command line.
     public var append: [String]
+    /// What becomes of the machine when it restarts.
+    public var restart: Restart
+    /// Files that the machine sees as further disks, which it cannot write.
+    public var attachments: [FilePath]
 
-    /// Describes a boot.
-    public init(kernel: FilePath, ramDisk: FilePath, append: [String] = []) {
-        self.kernel = kernel
-        self.ramDisk = ramDisk
-        self.append = append
+    /// What becomes of a machine that restarts.
+    public enum Restart: Sendable {
+        /// It ends, as if it had been switched off.
+        case ends
+        /// It starts again with the same kernel, as a real one does.
+        case startsAgain
     }
 
-    /// The parameters that every host kernel gets: it must enter at EL2, leave EL2 free, and stay
-    /// out of it; a panic ends the machine instead of leaving it standing.
-    public static let hostParameters = [
-        "kvm-arm.mode=none", "id_aa64mmfr1.vh=0", "console=ttyAMA0", "panic=-1",
-    ]
+    /// Describes a boot.
+    ///
+    /// - Parameter level2: what the kernel is told about EL2.
+    public init(
+        kernel: FilePath, ramDisk: FilePath, level2: [String] = leavesEL2, append: [String] = [],
+        restart: Restart = .ends, attachments: [FilePath] = []
+    ) {
+        self.kernel = kernel
+        self.ramDisk = ramDisk
+        self.append = level2 + Self.always + append
+        self.restart = restart
+        self.attachments = attachments
+    }
+
+    /// The kernel leaves EL2 after it was entered there: it does without the host extensions, with
+    /// which it would stay, and without its own KVM.
+    public static let leavesEL2 = ["kvm-arm.mode=none", "id_aa64mmfr1.vh=0"]
+
+    /// What every kernel gets; a panic ends the machine instead of leaving it standing.
+    static let always = ["console=ttyAMA0", "panic=-1"]
 }
 
 extension MachineConfiguration {
@@ -84,14 +129,15 @@ extension MachineConfiguration {
     /// - Parameters:
     ///   - boot: what to start.
     ///   - disk: the disk's image file, when the machine has a disk.
+    ///   - tree: a device tree to be used instead of QEMU's own.
     /// - Throws: ``LabError/missingFile(_:madeBy:)`` without the UEFI firmware files.
-    public func arguments(for boot: MachineBoot, disk diskImage: FilePath?) throws(LabError) -> [String] {
-        var words = ["-M", "virt,virtualization=on,gic-version=3"]
-        // Without the implementation-defined algorithm QEMU computes pointer signatures with a
-        // cipher, and half of the time goes there.
-        words += ["-cpu", cpu == .max ? "max,pauth-impdef=on" : cpu.rawValue]
-        words += ["-smp", "\(processors)", "-m", "\(memory)M"]
-        words += ["-nodefaults", "-nic", "none", "-display", "none", "-monitor", "none", "-no-reboot"]
+    public func arguments(
+        for boot: MachineBoot, disk diskImage: FilePath?, tree: FilePath? = nil
+    ) throws(LabError) -> [String] {
+        var words = hardware
+        words += ["-nodefaults", "-nic", "none", "-display", "none", "-monitor", "none"]
+        if boot.restart == .ends { words.append("-no-reboot") }
+        if let tree { words += ["-dtb", tree.string] }
         words += ["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"]
         if firmware == .uefi {
             for (file, options) in [("AAVMF_CODE.fd", "readonly=on"), ("AAVMF_VARS.fd", "snapshot=on")] {
@@ -111,11 +157,26 @@ extension MachineConfiguration {
             words += ["-drive", "if=none,id=disk,format=raw,file=\(diskImage.string)"]
             words += ["-device", "virtio-blk-pci,drive=disk"]
         }
-        var parameters = MachineBoot.hostParameters
+        for (index, file) in boot.attachments.enumerated() {
+            words += ["-drive", "if=none,id=attachment\(index),format=raw,readonly=on,file=\(file.string)"]
+            words += ["-device", "virtio-blk-pci,drive=attachment\(index)"]
+        }
         // Given both, the kernel would prefer the device tree that the firmware also passes on.
-        if firmware == .uefi { parameters.append("acpi=force") }
+        let parameters = firmware == .uefi ? ["acpi=force"] : []
         words += ["-kernel", boot.kernel.string, "-initrd", boot.ramDisk.string]
         words += ["-append", (parameters + boot.append).joined(separator: " ")]
         return words
+    }
+
+    /// The arguments that make the machine what its software sees.
+    var hardware: [String] {
+        let level2 = entry == .el2 ? "on" : "off"
+        // Without the implementation-defined algorithm QEMU computes pointer signatures with a
+        // cipher, and half of the time goes there.
+        let model = cpu == .max ? "max,pauth-impdef=on" : cpu.rawValue
+        return [
+            "-M", "virt,virtualization=\(level2),gic-version=\(interrupts.rawValue)", "-cpu", model,
+            "-smp", "\(processors)", "-m", "\(memory)M",
+        ]
     }
 }

@@ -31,7 +31,8 @@ public struct VirtualMachine: Sendable {
         try folder.makeFolder()
         let console = try Console(file: folder.appending("console.log"))
         let disk = try configuration.disk.map { try blankDisk(mebibytes: $0, folder: folder) }
-        let tool = Tool("qemu-system-aarch64", try configuration.arguments(for: boot, disk: disk))
+        let tree = configuration.firmware == .editedTree ? try await EditedTree.make(configuration, in: folder) : nil
+        let tool = Tool("qemu-system-aarch64", try configuration.arguments(for: boot, disk: disk, tree: tree))
         try folder.appending("command").write(tool.commandLine + "\n")
         // The serial port goes straight into the file; the end of the error stream is the machine's.
         let record = try FileDescriptor.open(console.file, .writeOnly, options: .append)

@@ -85,12 +85,26 @@ public struct HostReport: Equatable, Sendable {
             findings.removeAll { $0.kind == .hypervisorPanic }
             messages.removeAll { $0.contains("martlet: ") }
         }
+        results += announcements(of: scenario, console: console)
+        messages.removeAll { message in scenario.announcements.contains { message.hasSuffix("martlet: \($0)") } }
         let complaints = findings.map { "\($0.kind.rawValue): \($0.line)" } + messages
         results.append(
             CheckResult(
                 "\(scenario.identifier)/kernel-log-clean", isComplete && complaints.isEmpty ? .passed : .failed,
                 isComplete ? complaints.prefix(5).joined(separator: " | ") : "the machine did not get to its end"))
         return results
+    }
+
+    /// Whether the module said what it had to say. A kernel that restarts reports its log before
+    /// it does so, and may have a last word on the console.
+    private func announcements(of scenario: Scenario, console: String) -> [CheckResult] {
+        let lines = kernelLog + console.split(whereSeparator: \.isNewline).map(String.init)
+        return scenario.announcements.map { announcement in
+            let isThere = lines.contains { $0.hasSuffix("martlet: \(announcement)") }
+            return CheckResult(
+                "\(scenario.identifier)/said", isThere ? .passed : .failed,
+                isThere ? announcement : "the kernel's log does not have: \(announcement)")
+        }
     }
 }
 

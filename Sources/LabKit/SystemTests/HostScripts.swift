@@ -39,6 +39,24 @@ extension HostScript {
     /// Martlet is still what it was, and nothing of it was used up.
     static let aftermath = HostScript("aftermath", checks: ["still-finalised", "no-panic-record", "still-refused"])
 
+    /// The module is refused.
+    static let refusal = HostScript("refusal", checks: ["refused", "nothing-kept", "host-goes-on"])
+    /// The module is refused because of a CPU, and then not any more.
+    static let offlineCPU = HostScript(
+        "offline-cpu", checks: refusal.checks + ["loads-then", "finalised", "runs-on-both"])
+    /// The module is refused because of memory, and then not any more.
+    static let scarceMemory = HostScript("scarce-memory", checks: refusal.checks + ["loads-then", "finalised"])
+    /// The host sleeps, and may not sleep in a way that would need EL2's memory.
+    static let sleep = HostScript(
+        "sleep", checks: ["hibernation-refused", "restoring-refused", "suspend-to-idle", "goes-on"])
+    /// The host restarts.
+    static let reboot = HostScript("reboot", checks: ["restarted"])
+    /// The host starts another kernel, and that becomes a restart.
+    static let kexec = HostScript("kexec", checks: ["restarted", "not-the-second-kernel"])
+    /// RAM has a hole, and a region that the kernel does not map.
+    static let regions = HostScript(
+        "regions", checks: ["region-unmapped", "region-read", "region-written", "region-not-donated", "high-devices"])
+
     /// A whole life of a host.
     static let life: [HostScript] = [.boot, .modules, .forks, .files, .memory, .hotplug]
 }

@@ -65,11 +65,19 @@ public struct Scenario: Sendable {
     public let extent: Extent
     /// What comes after the scripts.
     public let epilogue: Epilogue
+    /// What the kernel is told about EL2, and further words of its command line.
+    public let kernelParameters: [String]
+    /// Whole messages that the module has to put into the kernel's log, without its name before
+    /// them. They are awaited there, and no complaint.
+    public let announcements: [String]
+    /// What becomes of the machine when it restarts.
+    public let restart: MachineBoot.Restart
 
     /// Describes a scenario.
     public init(
         _ name: String, subject: Subject, machine: MachineConfiguration, scripts: [HostScript], extent: Extent,
-        epilogue: Epilogue = .none
+        epilogue: Epilogue = .none, kernelParameters: [String] = MachineBoot.leavesEL2, announcements: [String] = [],
+        restart: MachineBoot.Restart = .ends
     ) {
         self.name = name
         self.subject = subject
@@ -77,6 +85,9 @@ public struct Scenario: Sendable {
         self.scripts = scripts
         self.extent = extent
         self.epilogue = epilogue
+        self.kernelParameters = kernelParameters
+        self.announcements = announcements
+        self.restart = restart
     }
 
     /// What the user sees and filters by.

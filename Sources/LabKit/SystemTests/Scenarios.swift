@@ -5,7 +5,7 @@
 /// All system tests.
 public enum Scenarios {
     /// Every scenario of the matrix.
-    public static let all: [Scenario] = hosts + panics + controls
+    public static let all: [Scenario] = hosts + regions + refusals + power + panics + controls
 
     /// The machines on which a host is shown to live on.
     private static let machines: [MachineConfiguration] = {
@@ -33,6 +33,14 @@ public enum Scenarios {
             "host", subject: .martlet(.product), machine: machine,
             scripts: [.takeover, .attacks] + HostScript.life + [.aftermath],
             extent: short.contains(machine.name) ? .short : .full)
+    }
+
+    /// The same on machines whose RAM is not one piece.
+    private static let regions = [1024, 4096].map { memory in
+        Scenario(
+            "host", subject: .martlet(.product),
+            machine: MachineConfiguration(processors: 2, memory: memory, firmware: .editedTree),
+            scripts: [.takeover, .regions, .attacks] + HostScript.life + [.aftermath], extent: .full)
     }
 
     /// A hypervisor that panics.

@@ -7,6 +7,8 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kexec.h>
+#include <linux/reboot.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdint.h>
@@ -14,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -251,6 +254,35 @@ static void physical(uint64_t address, int writing)
     printf("%#llx\n", (unsigned long long)value);
 }
 
+// Loads a kernel image to a physical address, as kexec's own program does but for the arguments of
+// the second kernel, and replaces the running kernel by it. It returns only by a failure.
+static void start_kernel(const char *path, uint64_t address)
+{
+    enum { TEXT_OFFSET = 8, IMAGE_SIZE = 16, MAGIC = 56, BEGINNING = 64 };
+    int file = open(path, O_RDONLY);
+    off_t size = file < 0 ? -1 : lseek(file, 0, SEEK_END);
+    if (size < BEGINNING)
+        die(path);
+    const char *image = mmap(NULL, size, PROT_READ, MAP_PRIVATE, file, 0);
+    if (image == MAP_FAILED)
+        die("mmap");
+    if (memcmp(image + MAGIC, "ARM\x64", 4)) {
+        printf("%s: it is not an arm64 kernel\n", path);
+        exit(1);
+    }
+    uint64_t offset, memory;
+    memcpy(&offset, image + TEXT_OFFSET, sizeof offset);
+    memcpy(&memory, image + IMAGE_SIZE, sizeof memory);
+    // The image's own size counts what lies behind the file and is not in it.
+    memory = (memory + PAGE - 1) / PAGE * PAGE;
+    uint64_t content = (uint64_t)size < memory ? (uint64_t)size : memory;
+    struct kexec_segment segment = { image, content, (void *)(address + offset), memory };
+    if (syscall(SYS_kexec_load, address + offset, 1ul, &segment, KEXEC_ARCH_AARCH64))
+        die("kexec_load");
+    syscall(SYS_reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, LINUX_REBOOT_CMD_KEXEC, NULL);
+    die("reboot");
+}
+
 int main(int count, char **words)
 {
     const char *what = count > 1 ? words[1] : "";
@@ -264,9 +296,12 @@ int main(int count, char **words)
         direct(words[2], atoi(words[3]));
     else if (count == 4 && !strcmp(what, "physical"))
         physical(strtoull(words[2], NULL, 0), !strcmp(words[3], "write"));
+    else if (count == 4 && !strcmp(what, "kexec"))
+        start_kernel(words[2], strtoull(words[3], NULL, 0));
     else {
         puts("usage: exerciser memory MIB|PERCENT% PROCESSES ROUNDS | forks COUNT | files FOLDER MIB ROUNDS\n"
-             "                 | direct DEVICE MIB | physical ADDRESS read|write");
+             "                 | direct DEVICE MIB | physical ADDRESS read|write\n"
+             "                 | kexec IMAGE ADDRESS");
         return 64;
     }
     return 0;

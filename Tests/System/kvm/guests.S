@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-only */
+/* Guests of a few instructions. Each runs where it is put, with its MMU off. */
+
+#define DEVICE 0x09000000
+#define CPU_ON 0xC4000003
+#define CPU_OFF 0x84000002
+#define SYSTEM_OFF 0x84000008
+#define SYSTEM_RESET 0x84000009
+
+.macro constant register, value
+    movz \register, #((\value) & 0xFFFF)
+    movk \register, #(((\value) >> 16) & 0xFFFF), lsl #16
+.endm
+.macro guest name
+    .globl \name, \name\()_end
+    .balign 8
+\name:
+.endm
+
+    .section .rodata
+
+/* Device accesses of every size, then the end. */
+guest guest_devices
+    constant x1, DEVICE
+    movz    x0, #0x1122
+    movk    x0, #0x3344, lsl #16
+    movk    x0, #0x5566, lsl #32
+    movk    x0, #0x7788, lsl #48
+    strb    w0, [x1]
+    strh    w0, [x1, #2]
+    str     w0, [x1, #4]
+    str     x0, [x1, #8]
+    ldrb    w2, [x1]
+    ldrh    w3, [x1, #2]
+    ldr     w4, [x1, #4]
+    ldr     x5, [x1, #8]
+    ldrsb   x6, [x1, #16]
+    ldrsw   x7, [x1, #20]
+    constant x0, SYSTEM_OFF
+    hvc     #0
+guest_devices_end:
+
+/* Runs until something outside stops it. */
+guest guest_forever
+    add     x19, x19, #1
+    b       guest_forever
+guest_forever_end:
+
+/* Sleeps for ever. */
+guest guest_sleeper
+    wfi
+    b       guest_sleeper
+guest_sleeper_end:
+
+guest guest_reset
+    constant x0, SYSTEM_RESET
+    hvc     #0
+guest_reset_end:
+
+/* Turns vCPU 1 on, which writes to the device and turns itself off; twice. */
+guest guest_secondary
+    mov     x20, #2
+    adr     x21, second
+1:  constant x0, CPU_ON
+    mov     x1, #1
+    mov     x2, x21
+    mov     x3, #0x77
+    hvc     #0
+    constant x1, DEVICE
+    str     w0, [x1]
+    subs    x20, x20, #1
+    b.ne    1b
+    constant x0, SYSTEM_OFF
+    hvc     #0
+second:
+    constant x1, DEVICE
+    str     w0, [x1, #4]
+    constant x0, CPU_OFF
+    hvc     #0
+guest_secondary_end:
+
+/* Sets the timer, waits for its interrupt with interrupts masked, and tells the device. */
+guest guest_timer
+    mrs     x0, cntfrq_el0
+    lsr     x0, x0, #5
+    msr     cntv_tval_el0, x0
+    mov     x0, #1
+    msr     cntv_ctl_el0, x0
+    constant x1, 0x080B0000 /* SGI_base of the redistributor */
+    movz    w2, #0x0800, lsl #16
+    str     w2, [x1, #0x100] /* GICR_ISENABLER0: 27 */
+    constant x1, 0x08000000
+    mov     w2, #2
+    str     w2, [x1] /* GICD_CTLR: group 1 */
+    mov     x0, #0xFF
+    msr     s3_0_c4_c6_0, x0 /* ICC_PMR_EL1 */
+    mov     x0, #1
+    msr     s3_0_c12_c12_7, x0 /* ICC_IGRPEN1_EL1 */
+    isb
+1:  wfi
+    mrs     x0, isr_el1
+    cbz     x0, 1b
+    mrs     x0, s3_0_c12_c12_0 /* ICC_IAR1_EL1 */
+    msr     cntv_ctl_el0, xzr
+    isb
+    msr     s3_0_c12_c12_1, x0 /* ICC_EOIR1_EL1 */
+    constant x1, DEVICE
+    str     w0, [x1]
+    constant x0, SYSTEM_OFF
+    hvc     #0
+guest_timer_end:
+
+/* Adds up the first word of x1 pages from x0 on, again and again; x2 counts the rounds and x3 has
+ * the last sum, which the device is told after each round. */
+guest guest_sum
+    mov     x2, #0
+    constant x9, DEVICE
+1:  mov     x4, x0
+    mov     x5, x1
+    mov     x3, #0
+2:  ldr     x6, [x4]
+    add     x3, x3, x6
+    add     x4, x4, #4096
+    subs    x5, x5, #1
+    b.ne    2b
+    add     x2, x2, #1
+    str     x3, [x9]
+    b       1b
+guest_sum_end:
+
+/* Writes its number to the first word of x1 pages from x0 on, plus x2; then tells the device. */
+guest guest_fill
+    constant x9, DEVICE
+    mov     x4, x0
+    mov     x5, #0
+1:  add     x6, x5, x2
+    str     x6, [x4]
+    add     x4, x4, #4096
+    add     x5, x5, #1
+    cmp     x5, x1
+    b.ne    1b
+    str     x5, [x9]
+2:  b       2b
+guest_fill_end:
+
+/* Jumps to where nothing is. */
+guest guest_astray
+    constant x0, 0x20000000
+    br      x0
+guest_astray_end:
+
+    .section .note.GNU-stack, "", %progbits

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// A small machine on /dev/kvm for tests: memory at 1 GiB, a GICv3, guests of a few instructions.
+
+#ifndef MACHINE_H
+#define MACHINE_H
+
+#include <linux/kvm.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { PAGE = 4096 };
+// Where the guest's memory begins; below it lies nothing but the GIC.
+static const uint64_t BASE = 0x40000000, DISTRIBUTOR = 0x08000000, REDISTRIBUTORS = 0x080A0000;
+static const uint64_t DEVICE = 0x09000000;
+
+struct machine {
+    int kvm, vm, gic;
+    int vcpu[8];
+    struct kvm_run *run[8];
+    unsigned vcpus;
+    uint8_t *memory;
+    size_t size;
+};
+
+// Ends the program with what went wrong.
+void die(const char *what);
+// The result of an ioctl, or a negative error number.
+int call(int descriptor, unsigned long request, void *argument);
+int call_number(int descriptor, unsigned long request, unsigned long argument);
+
+// A VM with so much memory and so many vCPUs; those but the first wait for CPU_ON.
+void make_machine(struct machine *machine, size_t size, unsigned vcpus);
+void end_machine(struct machine *machine);
+// Puts code at the start of memory and lets vCPU 0 begin there.
+void load(struct machine *machine, const uint32_t *code, size_t bytes);
+void set_register(struct machine *machine, unsigned vcpu, uint64_t identifier, uint64_t value);
+uint64_t get_register(struct machine *machine, unsigned vcpu, uint64_t identifier);
+// KVM_RUN: 0, or a negative error number.
+int run(struct machine *machine, unsigned vcpu);
+
+// Identifiers of x0 to x30 and PC.
+#define X(n) (0x6030000000100000ul + 2 * (n))
+#define PC 0x6030000000100040ul
+#define PSTATE 0x6030000000100042ul
+
+// Checks of a group: prints what is wrong, and counts.
+extern unsigned failures;
+void expect(const char *what, long got, long wanted);
+
+#endif

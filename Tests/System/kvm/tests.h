@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// The groups of tests.
+
+#ifndef TESTS_H
+#define TESTS_H
+
+#include "machine.h"
+#include <signal.h>
+
+void refusals(void);
+void nonsense(uint64_t seed, unsigned rounds);
+void exits(void);
+void memory(void);
+void cycles(unsigned count);
+
+#endif
