@@ -61,7 +61,8 @@ public struct RunRequest: OptionSet, Sendable {
 
 /// Why `HostCall.runVCPU` returned: x1.
 ///
-/// Of a protected VM: x10 and x11 only for `waitForInterrupt`, addresses of memory faults by page.
+/// Of a protected VM: x10 and x11 only for `waitForInterrupt`, otherwise x10 is 5 while the timer fires
+/// and 0 if not; addresses of memory faults by page.
 ///
 /// Always: x5…x8 = list registers 0…3 as the guest left them, x9 = ICH_VMCR_EL2, x10 = the guest's
 /// CNTV_CTL_EL0 with ISTATUS, x11 = its CNTV_CVAL_EL0 less CNTVOFF_EL2, in the host's count. While

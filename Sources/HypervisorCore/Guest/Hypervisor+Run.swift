@@ -87,9 +87,10 @@ extension Hypervisor {
         frame.x[3] = report.x3
         frame.x[4] = report.x4
         frame.x[9] = interface
-        // A protected guest's timer concerns the host when the vCPU waits for it.
+        // A protected guest's timer concerns the host when the vCPU waits for it; otherwise only
+        // whether it fires, which the physical interrupt says too.
         let showsTimer = guest.kind == .normal || report.exit == .waitForInterrupt
-        frame.x[10] = showsTimer ? timer : 0
+        frame.x[10] = showsTimer ? timer : timer & 7 == 5 ? 5 : 0
         frame.x[11] = showsTimer ? compare : 0
     }
 

@@ -48,7 +48,10 @@ extension HostScript {
     static let scarceMemory = HostScript("scarce-memory", checks: refusal.checks + ["loads-then", "finalised"])
     /// The host sleeps, and may not sleep in a way that would need EL2's memory.
     static let sleep = HostScript(
-        "sleep", checks: ["hibernation-refused", "restoring-refused", "suspend-to-idle", "goes-on"])
+        "sleep",
+        checks: [
+            "hibernation-refused", "reading-memory-refused", "restoring-refused", "suspend-to-idle", "goes-on",
+        ])
     /// The host restarts.
     static let reboot = HostScript("reboot", checks: ["restarted"])
     /// The host starts another kernel, and that becomes a restart.
