@@ -83,6 +83,22 @@ struct ConsoleTests {
                 == "the machine did not get to its end")
     }
 
+    @Test("what the module has to say is awaited, and no complaint")
+    func announcements() {
+        let scenario = Scenario(
+            "sample", subject: .bareKernel, machine: MachineConfiguration(cpu: .max, processors: 2),
+            scripts: [HostScript("boot", checks: ["one"])], extent: .short, announcements: ["not installed: * MiB lack"])
+        func results(_ line: String) -> [CheckResult.Verdict] {
+            let console = Self.whole.replacing("noise MARTLET-TEST two FAIL", with: "noise")
+                .replacing("MARTLET-LOG-END", with: "<3>[    1.0] \(line)\r\nMARTLET-LOG-END")
+            return HostReport(console: console).results(for: scenario, console: console).map(\.verdict)
+        }
+        #expect(results("martlet: not installed: 16 MiB lack") == [.passed, .passed, .passed])
+        #expect(results("martlet: not installed: some MiB lack") == [.passed, .failed, .failed])
+        #expect(results("martlet: not installed:  MiB lack") == [.passed, .failed, .failed])
+        #expect(results("other: not installed: 16 MiB lack") == [.passed, .failed, .failed])
+    }
+
     /// A console whose machine is this test.
     private func console() throws -> Console {
         let folder = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)

@@ -46,6 +46,26 @@ struct HostRAMDisk: Sendable {
             guard let name = module.lastComponent?.string else { continue }
             archive.addFile("modules/\(name)", try module.readBytes())
         }
-        try images.hostRAMDisk.write(archive.finished())
+        let content = archive.finished()
+        try images.hostRAMDisk.write(content)
+        // An archive behind another adds to it.
+        try images.hostRAMDiskWithGuest.write(content + guest())
+    }
+
+    /// What a host needs to run a guest: the guest's stock kernel, and its own RAM disk.
+    private func guest() throws -> Data {
+        let busybox = try images.workspace.packages.appending("busybox-static/bin/busybox").readBytes()
+        var disk = CPIOArchive()
+        for folder in ["dev", "proc", "sys", "tmp", "bin"] { disk.addFolder(folder) }
+        disk.addCharacterDevice("dev/console", major: 5, minor: 1)
+        disk.addFile("bin/busybox", busybox, permissions: 0o755)
+        disk.addLink("bin/sh", to: "busybox")
+        let first = images.workspace.systemTests.appending("guests/secret")
+        disk.addFile("init", try first.readBytes(), permissions: 0o755)
+        var archive = CPIOArchive()
+        archive.addFolder("guest")
+        archive.addFile("guest/Image", try images.guestKernel.readBytes())
+        archive.addFile("guest/initrd", disk.finished())
+        return archive.finished()
     }
 }

@@ -32,6 +32,9 @@ public struct Images: Sendable {
     /// The host's initial RAM disk.
     public var hostRAMDisk: FilePath { workspace.images.appending("host.cpio") }
 
+    /// The same with a guest's kernel and RAM disk in it.
+    public var hostRAMDiskWithGuest: FilePath { workspace.images.appending("host-with-guest.cpio") }
+
     /// The unpacked package of the host's kernel.
     var hostKernelPackage: FilePath { workspace.packages.appending("linux-image-\(lock.kernel)-arm64") }
     /// The test program that does in the host what a shell cannot.
@@ -101,10 +104,10 @@ public struct Images: Sendable {
         let image = HostRAMDisk(images: self)
         let inputs =
             [
-                workspace.systemTests.appending("host"), exerciser, monitor, workspace.lock,
+                workspace.systemTests.appending("host"), workspace.systemTests.appending("guests"), exerciser, monitor, workspace.lock,
                 workspace.root.appending("Sources/LabKit/Images"),
             ] + testModules + HypervisorVariant.allCases.map(hostModule)
 
-        return BuildStep("host RAM disk", inputs: inputs, outputs: [hostRAMDisk]) { try await image.write() }
+        return BuildStep("host RAM disk", inputs: inputs, outputs: [hostRAMDisk, hostRAMDiskWithGuest]) { try await image.write() }
     }
 }

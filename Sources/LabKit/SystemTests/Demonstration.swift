@@ -21,7 +21,7 @@ public struct Demonstration: Sendable {
         let machine = MachineConfiguration(cpu: .cortexA72, processors: 2, memory: 1024)
         let scenario = Scenario(
             "demo", subject: .martlet(.product), machine: machine,
-            scripts: [.boot, .takeover, .forks, .hotplug, .aftermath], extent: .short)
+            scripts: [.boot, .takeover, .guests, .aftermath], extent: .short)
         Progress.say("Booting Debian's stock kernel \(images.lock.kernel) in QEMU: \(machine.name).")
         let tests = SystemTests(images: images)
         let start = ContinuousClock.now

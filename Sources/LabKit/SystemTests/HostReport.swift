@@ -86,7 +86,7 @@ public struct HostReport: Equatable, Sendable {
             messages.removeAll { $0.contains("martlet: ") }
         }
         results += announcements(of: scenario, console: console)
-        messages.removeAll { message in scenario.announcements.contains { message.hasSuffix("martlet: \($0)") } }
+        messages.removeAll { message in scenario.announcements.contains { Self.says(message, $0) } }
         let complaints = findings.map { "\($0.kind.rawValue): \($0.line)" } + messages
         results.append(
             CheckResult(
@@ -95,12 +95,24 @@ public struct HostReport: Equatable, Sendable {
         return results
     }
 
+    /// Whether a line of the kernel's log is a message of the module's; in the message, one `*`
+    /// stands for a number.
+    static func says(_ line: String, _ announcement: String) -> Bool {
+        guard let name = line.firstRange(of: "martlet: ") else { return false }
+        let message = line[name.upperBound...]
+        let parts = announcement.split(separator: "*", omittingEmptySubsequences: false)
+        guard parts.count == 2 else { return message == announcement }
+        return message.hasPrefix(parts[0]) && message.hasSuffix(parts[1])
+            && message.count > parts[0].count + parts[1].count
+            && message.dropFirst(parts[0].count).dropLast(parts[1].count).allSatisfy(\.isNumber)
+    }
+
     /// Whether the module said what it had to say. A kernel that restarts reports its log before
     /// it does so, and may have a last word on the console.
     private func announcements(of scenario: Scenario, console: String) -> [CheckResult] {
         let lines = kernelLog + console.split(whereSeparator: \.isNewline).map(String.init)
         return scenario.announcements.map { announcement in
-            let isThere = lines.contains { $0.hasSuffix("martlet: \(announcement)") }
+            let isThere = lines.contains { Self.says($0, announcement) }
             return CheckResult(
                 "\(scenario.identifier)/said", isThere ? .passed : .failed,
                 isThere ? announcement : "the kernel's log does not have: \(announcement)")

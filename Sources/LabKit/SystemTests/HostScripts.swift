@@ -34,6 +34,13 @@ extension HostScript {
             "initialization-calls", "unknown-calls", "firmware-calls", "firmware-version", "counter-unknown", "top-up",
             "top-up-hidden", "top-up-refused", "top-up-refused-unchanged", "reclaim", "reclaim-zeroed",
         ])
+    /// A guest's secret, sought by the host's kernel and by root: found in a normal VM, nowhere for a
+    /// protected one.
+    static let guests = HostScript(
+        "guests",
+        checks: ["normal", "protected"].flatMap { kind in
+            ["up", "sought-by-kernel", "sought-by-read", "sought-by-mem", "goes-on", "ends"].map { "\(kind)-\($0)" }
+        } + ["protected-memory-owned", "protected-memory-back", "kill-cycles"])
     /// The hypervisor panics, and the host lives on to tell.
     static let panic = HostScript("panic", checks: ["provoked", "record-kept", "host-goes-on", "calls-refused"])
     /// Martlet is still what it was, and nothing of it was used up.

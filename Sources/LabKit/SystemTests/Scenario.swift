@@ -68,7 +68,7 @@ public struct Scenario: Sendable {
     /// What the kernel is told about EL2, and further words of its command line.
     public let kernelParameters: [String]
     /// Whole messages that the module has to put into the kernel's log, without its name before
-    /// them. They are awaited there, and no complaint.
+    /// them; a `*` stands for a number. They are awaited there, and no complaint.
     public let announcements: [String]
     /// What becomes of the machine when it restarts.
     public let restart: MachineBoot.Restart

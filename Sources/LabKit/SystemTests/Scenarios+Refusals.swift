@@ -30,7 +30,7 @@ extension Scenarios {
                 + " (no maxcpus=, echo 1 > /sys/devices/system/cpu/cpuN/online) and load again"),
         refusal(
             "memory", MachineConfiguration(processors: 2), error: 12, script: .scarceMemory,
-            words: "the kernel has no 4 MiB free in 2 MiB pieces for the hypervisor; load the module earlier"
+            words: "the kernel has no * MiB free in 2 MiB pieces for the hypervisor; load the module earlier"
                 + " (from the initramfs) or free memory and load again"),
     ]
 

@@ -5,7 +5,7 @@
 /// All system tests.
 public enum Scenarios {
     /// Every scenario of the matrix.
-    public static let all: [Scenario] = hosts + regions + refusals + power + panics + controls
+    public static let all: [Scenario] = hosts + guests + regions + refusals + power + panics + controls
 
     /// The machines on which a host is shown to live on.
     private static let machines: [MachineConfiguration] = {
@@ -33,6 +33,14 @@ public enum Scenarios {
             "host", subject: .martlet(.product), machine: machine,
             scripts: [.takeover, .attacks] + HostScript.life + [.aftermath],
             extent: short.contains(machine.name) ? .short : .full)
+    }
+
+    /// Guests on a host under Martlet.
+    private static let guests = MachineConfiguration.CPU.allCases.map { cpu in
+        Scenario(
+            "guests", subject: .martlet(.product),
+            machine: MachineConfiguration(cpu: cpu, processors: 2, memory: 1024),
+            scripts: [.takeover, .guests, .aftermath], extent: .short)
     }
 
     /// The same on machines whose RAM is not one piece.

@@ -37,7 +37,8 @@ public struct SystemTests: Sendable {
     public func run(_ scenario: Scenario) async throws -> [CheckResult] {
         let folder = folder(of: scenario)
         let boot = MachineBoot(
-            kernel: images.hostKernel, ramDisk: images.hostRAMDisk, level2: scenario.kernelParameters,
+            kernel: images.hostKernel, ramDisk: scenario.scripts.contains(.guests) ? images.hostRAMDiskWithGuest : images.hostRAMDisk,
+            level2: scenario.kernelParameters,
             append: scenario.parameters, restart: scenario.restart,
             attachments: scenario.scripts.contains(.kexec) ? [images.hostKernel] : [])
         var failure: CheckResult?

@@ -12,6 +12,7 @@
 
 #define GUEST(name) extern const uint32_t name[], name##_end[]
 GUEST(guest_devices);
+GUEST(guest_signed);
 GUEST(guest_forever);
 GUEST(guest_sleeper);
 GUEST(guest_reset);
@@ -64,20 +65,36 @@ static void devices(void)
     expect_load(&machine, 2, 2, 0xFFFFFFFFFFFF8182);
     expect_load(&machine, 4, 4, 0xFFFFFFFF81828384);
     expect_load(&machine, 8, 8, 0x8182838485868788);
-    expect_load(&machine, 16, 1, 0x81);
     // An immediate exit completes the load and runs nothing.
-    expect_load(&machine, 20, 4, 0x81828384);
+    expect_load(&machine, 16, 4, 0x81828384);
     machine.run[0]->immediate_exit = 1;
     expect("immediate exit", run(&machine, 0), -EINTR);
     machine.run[0]->immediate_exit = 0;
     memset(machine.run[0]->mmio.data, 0, 8);
     expect_event(&machine, KVM_SYSTEM_EVENT_SHUTDOWN);
-    expect("a byte", get_register(&machine, 0, X(2)), 0x81);
-    expect("a half-word", get_register(&machine, 0, X(3)), 0x8182);
-    expect("a word", get_register(&machine, 0, X(4)), 0x81828384);
-    expect("a double word", get_register(&machine, 0, X(5)), (long)0x8182838485868788);
-    expect("a signed byte", get_register(&machine, 0, X(6)), (long)0xFFFFFFFFFFFFFF81);
-    expect("a signed word", get_register(&machine, 0, X(7)), (long)0xFFFFFFFF81828384);
+    expect("a byte", get_register(&machine, 0, X(12)), 0x81);
+    expect("a half-word", get_register(&machine, 0, X(13)), 0x8182);
+    expect("a word", get_register(&machine, 0, X(14)), 0x81828384);
+    expect("a double word", get_register(&machine, 0, X(15)), (long)0x8182838485868788);
+    expect("a word before an immediate exit", get_register(&machine, 0, X(16)), 0x81828384);
+    end_machine(&machine);
+}
+
+// A group of its own, because Linux 6.12 forgets the sign again.
+void sign_extension(void)
+{
+    struct machine machine;
+    make_machine(&machine, 16 * PAGE, 1);
+    LOAD(&machine, guest_signed);
+    expect_load(&machine, 0, 1, 0x81);
+    expect_load(&machine, 1, 1, 0x82);
+    expect_load(&machine, 2, 2, 0x8384);
+    expect_load(&machine, 4, 4, 0x85868788);
+    expect_event(&machine, KVM_SYSTEM_EVENT_SHUTDOWN);
+    expect("a byte to 64 bits", get_register(&machine, 0, X(12)), (long)0xFFFFFFFFFFFFFF81);
+    expect("a byte to 32 bits", get_register(&machine, 0, X(13)), 0xFFFFFF82);
+    expect("a half-word", get_register(&machine, 0, X(14)), (long)0xFFFFFFFFFFFF8384);
+    expect("a word", get_register(&machine, 0, X(15)), (long)0xFFFFFFFF85868788);
     end_machine(&machine);
 }
 
@@ -114,9 +131,6 @@ static void reset(void)
 static void *run_secondary(void *argument)
 {
     struct machine *machine = argument;
-    struct kvm_mp_state state = { 0 };
-    call(machine->vcpu[1], KVM_GET_MP_STATE, &state);
-    expect("the secondary is off", state.mp_state, KVM_MP_STATE_STOPPED);
     expect_store(machine, 1, 4, 4, 0x77);
     expect_store(machine, 1, 4, 4, 0x77);
     return NULL;
@@ -128,6 +142,9 @@ static void secondary(void)
     pthread_t thread;
     make_machine(&machine, 16 * PAGE, 2);
     LOAD(&machine, guest_secondary);
+    struct kvm_mp_state state = { 0 };
+    call(machine.vcpu[1], KVM_GET_MP_STATE, &state);
+    expect("the secondary is off", state.mp_state, KVM_MP_STATE_STOPPED);
     if (pthread_create(&thread, NULL, run_secondary, &machine))
         die("pthread_create");
     expect_store(&machine, 0, 0, 4, 0);
@@ -165,11 +182,16 @@ static void astray(void)
 
 void exits(void)
 {
+    puts("devices");
     devices();
+    puts("signals");
     signals(guest_forever, guest_forever_end);
     signals(guest_sleeper, guest_sleeper_end);
+    puts("PSCI");
     reset();
     secondary();
+    puts("timer");
     timer();
+    puts("a guest astray");
     astray();
 }

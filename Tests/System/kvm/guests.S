@@ -30,15 +30,25 @@ guest guest_devices
     strh    w0, [x1, #2]
     str     w0, [x1, #4]
     str     x0, [x1, #8]
-    ldrb    w2, [x1]
-    ldrh    w3, [x1, #2]
-    ldr     w4, [x1, #4]
-    ldr     x5, [x1, #8]
-    ldrsb   x6, [x1, #16]
-    ldrsw   x7, [x1, #20]
+    ldrb    w12, [x1]
+    ldrh    w13, [x1, #2]
+    ldr     w14, [x1, #4]
+    ldr     x15, [x1, #8]
+    ldr     w16, [x1, #16]
     constant x0, SYSTEM_OFF
     hvc     #0
 guest_devices_end:
+
+/* Loads that extend the sign. */
+guest guest_signed
+    constant x1, DEVICE
+    ldrsb   x12, [x1]
+    ldrsb   w13, [x1, #1]
+    ldrsh   x14, [x1, #2]
+    ldrsw   x15, [x1, #4]
+    constant x0, SYSTEM_OFF
+    hvc     #0
+guest_signed_end:
 
 /* Runs until something outside stops it. */
 guest guest_forever

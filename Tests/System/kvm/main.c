@@ -2,7 +2,7 @@
 //
 // Tests of /dev/kvm from user space, for any kernel that serves it on arm64:
 //
-//   kvm-exerciser refusals | exits | memory | nonsense SEED ROUNDS | cycles COUNT
+//   kvm-exerciser refusals | exits | sign-extension | memory | nonsense SEED ROUNDS | cycles COUNT
 //
 // Exit code 0 means that all was as it should be.
 
@@ -19,6 +19,8 @@ int main(int count, char **words)
         refusals();
     else if (!strcmp(group, "exits"))
         exits();
+    else if (!strcmp(group, "sign-extension"))
+        sign_extension();
     else if (!strcmp(group, "memory"))
         memory();
     else if (!strcmp(group, "nonsense") && count == 4)

@@ -11,6 +11,7 @@
 void refusals(void);
 void nonsense(uint64_t seed, unsigned rounds);
 void exits(void);
+void sign_extension(void);
 void memory(void);
 void cycles(unsigned count);
 

@@ -1,55 +1,65 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
- * Takes every piece of 2 MiB or more that the kernel has, and of the smaller ones those that it
- * would put together to such a piece, for as long as the module is loaded: memory is fragmented
- * as after a long life.
+ * Takes every 2 MiB of contiguous memory that the kernel has, and gives some of it back as every
+ * second page: for as long as the module is loaded there is free memory, but in small pieces, as
+ * after a long life.
  */
 #include <linux/gfp.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 
-#define SUPERPAGE_ORDER 9
-/* A process still finds memory. The kernel's area for contiguous buffers counts as free too. */
-#define LEFT_FREE ((96ul << 20) >> PAGE_SHIFT)
+#define ORDER 9
+/* What the kernel and a few processes live on: half of each. */
+#define SCATTERED 64
+/* After failures the kernel leaves out up to 63 attempts to put pieces together. */
+#define ATTEMPTS 80
 
-/* A list through the beginning of each piece: there is nothing else to keep it in. */
+/* A list through the first page of each piece: there is nothing else to keep it in. */
 struct piece {
 	struct piece *next;
-	unsigned int order;
+	/* Which pages of the piece are held: each, or each second. */
+	unsigned int stride;
 };
 static struct piece *pieces;
 
-static bool take(gfp_t flags, unsigned int order)
+static bool take(gfp_t flags)
 {
-	struct page *page = alloc_pages(flags | GFP_KERNEL | __GFP_NOWARN, order);
+	struct page *page = alloc_pages(flags | GFP_KERNEL | __GFP_NOWARN, ORDER);
 	struct piece *piece;
 
 	if (!page)
 		return false;
+	split_page(page, ORDER);
 	piece = page_address(page);
-	*piece = (struct piece){ .next = pieces, .order = order };
+	*piece = (struct piece){ .next = pieces, .stride = 1 };
 	pieces = piece;
 	return true;
 }
 
-static unsigned long free_pages_now(void)
+static void free_every(struct piece *piece, unsigned int first, unsigned int stride)
 {
-	struct sysinfo info;
+	struct page *page = virt_to_page(piece);
+	unsigned int i;
 
-	si_meminfo(&info);
-	return info.freeram;
+	for (i = first; i < 1u << ORDER; i += stride)
+		__free_page(page + i);
 }
 
-/*
- * The effort that Martlet's own allocation makes. After failures the kernel leaves out up to 63
- * attempts to put pieces together, so that one failure says little.
- */
-static unsigned int take_superpages(void)
+static int __init hoard_init(void)
 {
-	unsigned int count = 0, failures = 0;
+	unsigned int count = 0, scattered = 0, failures = 0;
+	struct piece *piece;
 
-	while (failures < 80) {
-		if (take(__GFP_RETRY_MAYFAIL, SUPERPAGE_ORDER)) {
+	/* All, also what the kernel keeps for emergencies. */
+	while (take(__GFP_MEMALLOC))
+		count++;
+	for (piece = pieces; piece && scattered < SCATTERED; piece = piece->next, scattered++) {
+		piece->stride = 2;
+		free_every(piece, 1, 2);
+	}
+	/* The effort that Martlet's own allocation makes, now that there is memory to move things to. */
+	while (failures < ATTEMPTS) {
+		if (take(__GFP_RETRY_MAYFAIL)) {
 			count++;
 			failures = 0;
 		} else {
@@ -57,19 +67,7 @@ static unsigned int take_superpages(void)
 		}
 		cond_resched();
 	}
-	return count;
-}
-
-static int __init hoard_init(void)
-{
-	unsigned int count = take_superpages(), order;
-
-	for (order = SUPERPAGE_ORDER; order-- > 3;)
-		while (free_pages_now() > LEFT_FREE && take(__GFP_NORETRY, order))
-			;
-	/* What was put together meanwhile. */
-	count += take_superpages();
-	pr_info("hoard: %u pieces of 2 MiB, %lu pages are free\n", count, free_pages_now());
+	pr_info("hoard: %u pieces of 2 MiB, half of %u given back\n", count, scattered);
 	return count ? 0 : -ENOMEM;
 }
 module_init(hoard_init);
@@ -80,7 +78,7 @@ static void __exit hoard_exit(void)
 		struct piece *piece = pieces;
 
 		pieces = piece->next;
-		free_pages((unsigned long)piece, piece->order);
+		free_every(piece, 0, piece->stride);
 	}
 }
 module_exit(hoard_exit);
