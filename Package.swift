@@ -118,7 +118,9 @@ case .hypervisor:
         swift("EL2Machine", ["Arm", "Machine", "CBootProtocol", "CEL2"]),
         .executableTarget(
             name: "HypervisorImage",
-            dependencies: ["Arm", "Machine", "HypervisorInterface", "HypervisorCore", "EL2Machine", "CEL2", "CBootProtocol"],
+            dependencies: [
+                "Arm", "Machine", "HypervisorInterface", "HypervisorCore", "EL2Machine", "CEL2", "CBootProtocol",
+            ],
             swiftSettings: strict),
     ]
     products += [.executable(name: "hypervisor", targets: ["HypervisorImage"])]

@@ -22,11 +22,14 @@ public enum HypervisorVirtual: AddressSpace {}
 
 /// An address in `Space`, in bytes.
 public struct Address<Space: AddressSpace>: Hashable, Comparable, Sendable {
+    /// The address, in bytes.
     public let rawValue: UInt64
 
+    /// From a number that has been checked.
     @inlinable
     public init(_ rawValue: UInt64) { self.rawValue = rawValue }
 
+    /// By number.
     @inlinable
     public static func < (a: Self, b: Self) -> Bool { a.rawValue < b.rawValue }
 
@@ -45,11 +48,14 @@ public struct Address<Space: AddressSpace>: Hashable, Comparable, Sendable {
 
 /// The number of a 4 KiB page in `Space`.
 public struct Frame<Space: AddressSpace>: Hashable, Comparable, Sendable {
+    /// The address divided by the page size.
     public let number: UInt64
 
+    /// From a number that has been checked.
     @inlinable
     public init(_ number: UInt64) { self.number = number }
 
+    /// By number.
     @inlinable
     public static func < (a: Self, b: Self) -> Bool { a.number < b.number }
 
@@ -68,6 +74,7 @@ public struct Frame<Space: AddressSpace>: Hashable, Comparable, Sendable {
 
 /// A run of frames that is not empty and does not wrap.
 public struct FrameRange<Space: AddressSpace>: Hashable, Sendable {
+    /// The first frame.
     public let first: Frame<Space>
     /// Pages; at least 1.
     public let count: UInt64
@@ -100,12 +107,15 @@ public struct FrameRange<Space: AddressSpace>: Hashable, Sendable {
     @inlinable
     public var end: Frame<Space> { first.advanced(by: count) }
 
+    /// Whether all of it lies in this range.
     @inlinable
     public func contains(_ frame: Frame<Space>) -> Bool { first <= frame && frame < end }
 
+    /// Whether all of it lies in this range.
     @inlinable
     public func contains(_ other: Self) -> Bool { first <= other.first && other.end <= end }
 
+    /// Whether any frame is in both.
     @inlinable
     public func overlaps(_ other: Self) -> Bool { first < other.end && other.first < end }
 }

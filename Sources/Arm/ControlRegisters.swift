@@ -4,8 +4,10 @@
 
 /// HCR_EL2, Hypervisor Configuration Register (DDI 0487, D24.2.60).
 public struct HypervisorConfiguration: Equatable, Sendable {
+    /// The register.
     public let bits: UInt64
 
+    /// From the register.
     @inlinable
     public init(bits: UInt64) { self.bits = bits }
 
@@ -39,6 +41,7 @@ public struct HypervisorConfiguration: Equatable, Sendable {
                 | Self.lowerIsAArch64.bits)
     }
 
+    /// Whether all bits of the other are set.
     @inlinable
     public func contains(_ other: Self) -> Bool { bits & other.bits == other.bits }
 }

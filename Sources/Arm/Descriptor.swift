@@ -57,8 +57,10 @@ public enum Descriptor<Attributes: LeafAttributes>: Equatable, Sendable {
 
 /// What stage-2 says of a leaf (DDI 0487, D8.3.1, stage-2 without FEAT_S2FWB).
 public struct Stage2Attributes: LeafAttributes {
+    /// The attribute fields, in their places.
     public let bits: UInt64
 
+    /// From the parts.
     @inlinable
     public init(bits: UInt64) { self.bits = bits }
 
@@ -74,10 +76,14 @@ public struct Stage2Attributes: LeafAttributes {
 
     /// Who may do what through the leaf.
     public struct Access: Equatable, Sendable {
+        /// Loads.
         public let readable: Bool
+        /// Stores.
         public let writable: Bool
+        /// Fetches.
         public let executable: Bool
 
+        /// From the parts.
         @inlinable
         public init(readable: Bool, writable: Bool, executable: Bool) {
             self.readable = readable
@@ -85,7 +91,9 @@ public struct Stage2Attributes: LeafAttributes {
             self.executable = executable
         }
 
+        /// Everything.
         public static let all = Access(readable: true, writable: true, executable: true)
+        /// Loads and stores.
         public static let data = Access(readable: true, writable: true, executable: false)
     }
 
@@ -120,8 +128,10 @@ public struct Stage2Attributes: LeafAttributes {
 
 /// What EL2's own stage-1 says of a leaf (DDI 0487, D8.3.1, a regime with one privilege level).
 public struct Stage1Attributes: LeafAttributes {
+    /// The attribute fields, in their places.
     public let bits: UInt64
 
+    /// From the parts.
     @inlinable
     public init(bits: UInt64) { self.bits = bits }
 
@@ -149,9 +159,11 @@ public struct Stage1Attributes: LeafAttributes {
             }
     }
 
+    /// Whether EL2 may store.
     @inlinable
     public var isWritable: Bool { bits & (1 << 7) == 0 }
 
+    /// Whether EL2 may fetch.
     @inlinable
     public var isExecutable: Bool { bits & (1 << 54) == 0 }
 }

@@ -4,8 +4,10 @@
 
 /// Why an exception was taken to EL2, or is to be taken to EL1.
 public struct ExceptionSyndrome: Equatable, Sendable {
+    /// The register.
     public let bits: UInt64
 
+    /// From the register, or from the fault status field.
     @inlinable
     public init(bits: UInt64) { self.bits = bits }
 
@@ -53,6 +55,7 @@ public struct ExceptionSyndrome: Equatable, Sendable {
         case permission(Level)
         case other(UInt64)
 
+        /// From the register, or from the fault status field.
         @inlinable
         public init(bits: UInt64) {
             let level = Level(rawValue: UInt8(truncatingIfNeeded: bits & 3)) ?? .three

@@ -9,14 +9,23 @@ public struct CPUFeatures: Equatable, Sendable {
     public let physicalAddressBits: UInt64
     /// 16-bit VMIDs (FEAT_VMID16).
     public let hasVMID16: Bool
+    /// FEAT_VHE: HCR_EL2.E2H.
     public let hasVHE: Bool
+    /// FEAT_PAN.
     public let hasPAN: Bool
+    /// FEAT_SSBS.
     public let hasSSBS: Bool
+    /// FEAT_MTE2: tags in memory.
     public let hasMTE: Bool
+    /// FEAT_NMI.
     public let hasNMI: Bool
+    /// FEAT_SVE.
     public let hasSVE: Bool
+    /// FEAT_SME.
     public let hasSME: Bool
+    /// FEAT_RAS.
     public let hasRAS: Bool
+    /// FEAT_PAuth, with any algorithm.
     public let hasPointerAuthentication: Bool
     /// FEAT_FGT: HFGRTR_EL2 and its companions.
     public let hasFineGrainedTraps: Bool
@@ -24,6 +33,7 @@ public struct CPUFeatures: Equatable, Sendable {
     public let hasActivityMonitorTraps: Bool
     /// FEAT_HCX: HCRX_EL2.
     public let hasHCRX: Bool
+    /// FEAT_MPAM.
     public let hasMPAM: Bool
     /// FEAT_RNG: RNDR.
     public let hasRandomNumbers: Bool
@@ -46,16 +56,26 @@ public struct CPUFeatures: Equatable, Sendable {
 
     /// Values of the identification registers, by name.
     public struct Registers: Equatable, Sendable {
+        /// ID_AA64PFR0_EL1.
         public var pfr0: UInt64 = 0
+        /// ID_AA64PFR1_EL1.
         public var pfr1: UInt64 = 0
+        /// ID_AA64DFR0_EL1.
         public var dfr0: UInt64 = 0
+        /// ID_AA64ISAR0_EL1.
         public var isar0: UInt64 = 0
+        /// ID_AA64ISAR1_EL1.
         public var isar1: UInt64 = 0
+        /// ID_AA64ISAR2_EL1.
         public var isar2: UInt64 = 0
+        /// ID_AA64MMFR0_EL1.
         public var mmfr0: UInt64 = 0
+        /// ID_AA64MMFR1_EL1.
         public var mmfr1: UInt64 = 0
+        /// ID_AA64MMFR2_EL1.
         public var mmfr2: UInt64 = 0
 
+        /// All zero: a CPU without any feature.
         @inlinable
         public init() {}
     }

@@ -50,6 +50,7 @@ public enum AffinityInfo: UInt64, Sendable {
 
 /// The affinity fields of MPIDR_EL1, which name a CPU to PSCI.
 public struct Affinity: Hashable, Sendable {
+    /// The fields in their places.
     public let rawValue: UInt64
 
     /// Bits 39:32 and 23:0.

@@ -4,8 +4,10 @@
 
 /// A saved processor state.
 public struct ProcessorState: Equatable, Sendable {
+    /// The register.
     public let bits: UInt64
 
+    /// From the register.
     @inlinable
     public init(bits: UInt64) { self.bits = bits }
 
@@ -21,6 +23,7 @@ public struct ProcessorState: Equatable, Sendable {
         case forbidden
     }
 
+    /// The mode in M[4:0].
     @inlinable
     public var mode: Mode {
         if bits & (1 << 4) != 0 { return .aarch32 }
@@ -65,11 +68,16 @@ public struct ProcessorState: Equatable, Sendable {
 
     /// Which PSTATE fields this CPU has.
     public struct Features: Equatable, Sendable {
+        /// FEAT_PAN.
         public let hasPAN: Bool
+        /// FEAT_SSBS.
         public let hasSSBS: Bool
+        /// FEAT_MTE2.
         public let hasMTE: Bool
+        /// FEAT_NMI.
         public let hasNMI: Bool
 
+        /// From the register.
         @inlinable
         public init(hasPAN: Bool, hasSSBS: Bool, hasMTE: Bool, hasNMI: Bool) {
             self.hasPAN = hasPAN

@@ -10,6 +10,7 @@ public enum Level: UInt8, CaseIterable, Comparable, Sendable {
     case two = 2
     case three = 3
 
+    /// Closer to the root is less.
     @inlinable
     public static func < (a: Self, b: Self) -> Bool { a.rawValue < b.rawValue }
 

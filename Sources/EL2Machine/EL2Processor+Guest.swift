@@ -7,6 +7,7 @@ import CEL2
 public import Machine
 
 extension EL2Processor: GuestProcessor {
+    /// ERET to the guest and back (vectors.S).
     public func enterGuest(_ vcpu: Address<HypervisorVirtual>) -> GuestExit {
         switch martlet_enter_guest(vcpu.rawValue) {
         case 0: .synchronous
@@ -15,16 +16,22 @@ extension EL2Processor: GuestProcessor {
         }
     }
 
+    /// RNDR.
     public func hardwareRandom() -> UInt64 { el2_rndr() }
 
+    /// PSB CSYNC, TSB CSYNC, DSB NSH.
     public func drainProfiling() { el2_drain_profiling() }
 
+    /// TLBI VMALLE1, IC IALLU, completed.
     public func invalidateLocalGuest() { el2_tlbi_vmalle1_local() }
 
+    /// Zeroes ICH_LR4_EL2 and above.
     public func clearUpperListRegisters(last: UInt64) { el2_clear_upper_lists(last) }
 
+    /// IC IALLUIS, completed.
     public func invalidateInstructionCaches() { el2_ic_ialluis() }
 
+    /// The table whose entries save a guest.
     public func guestVectors(_ mitigation: BranchMitigation) -> UInt64 {
         switch mitigation {
         case .none: el2_address_of_guest_vectors()
@@ -35,6 +42,7 @@ extension EL2Processor: GuestProcessor {
         }
     }
 
+    /// The table whose entries save the host.
     public func hostVectors(_ mitigation: BranchMitigation) -> UInt64 {
         switch mitigation {
         case .none: el2_address_of_vectors()
@@ -45,6 +53,7 @@ extension EL2Processor: GuestProcessor {
         }
     }
 
+    /// AT S1E1R.
     public func translateWithStage1(_ address: UInt64) -> Address<GuestPhysical>? {
         let before = read(.parEL1)
         el2_at_s1e1r(address)
@@ -54,12 +63,16 @@ extension EL2Processor: GuestProcessor {
         return Address(result & 0x000F_FFFF_FFFF_F000 | address & (pageSize &- 1))
     }
 
+    /// Stores of q registers (fpsimd.S).
     public func saveVectors(to area: Address<HypervisorVirtual>) { martlet_vectors_save(area.rawValue) }
 
+    /// Loads of q registers.
     public func restoreVectors(from area: Address<HypervisorVirtual>) { martlet_vectors_restore(area.rawValue) }
 
+    /// Stores of z and p registers and FFR.
     public func saveScalableVectors(to area: Address<HypervisorVirtual>) { martlet_scalable_save(area.rawValue) }
 
+    /// Loads of z and p registers and FFR.
     public func restoreScalableVectors(from area: Address<HypervisorVirtual>) {
         martlet_scalable_restore(area.rawValue)
     }

@@ -8,6 +8,7 @@ import CEL2
 import Machine
 
 extension EL2Processor {
+    /// MRS.
     @inline(__always)
     public func read(_ register: SystemRegister) -> UInt64 {
         switch register {
@@ -123,6 +124,7 @@ extension EL2Processor {
         }
     }
 
+    /// MSR.
     @inline(__always)
     public func write(_ register: SystemRegister, _ value: UInt64) {
         switch register {

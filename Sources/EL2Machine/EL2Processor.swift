@@ -9,30 +9,38 @@ public import Machine
 
 /// The CPU that executes this.
 public struct EL2Processor: Processor {
+    /// The CPU itself; there is nothing to set up.
     @inlinable
     public init() {}
 
     // Safety of the memory accesses: an address that EL2's tables do not map ends in the panic
     // vector. What may be reached is decided by those tables, not here.
 
+    /// LDR of a doubleword.
     public func load64(_ address: Address<HypervisorVirtual>) -> UInt64 { el2_load64(address.rawValue) }
 
+    /// STR of a doubleword.
     public func store64(_ address: Address<HypervisorVirtual>, _ value: UInt64) {
         el2_store64(address.rawValue, value)
     }
 
+    /// LDR of a word.
     public func load32(_ address: Address<HypervisorVirtual>) -> UInt32 { el2_load32(address.rawValue) }
 
+    /// STR of a word.
     public func store32(_ address: Address<HypervisorVirtual>, _ value: UInt32) {
         el2_store32(address.rawValue, value)
     }
 
+    /// DC ZVA, or stores where it is prohibited.
     public func zeroPage(_ page: Frame<HypervisorVirtual>) { el2_zero_page(page.address.rawValue) }
 
+    /// DC CIVAC, line by line.
     public func cleanAndInvalidatePage(_ page: Frame<HypervisorVirtual>) {
         el2_clean_invalidate_page(page.address.rawValue)
     }
 
+    /// DSB or ISB.
     public func barrier(_ barrier: Barrier) {
         switch barrier {
         case .storesBeforeInvalidation: el2_dsb_ishst()
@@ -42,6 +50,7 @@ public struct EL2Processor: Processor {
         }
     }
 
+    /// TLBI.
     public func invalidate(_ entries: TLBInvalidation) {
         // Operands of TLBI by address hold bits 55:12 of it in bits 43:0.
         switch entries {
@@ -53,6 +62,7 @@ public struct EL2Processor: Processor {
         }
     }
 
+    /// TLBI ALLE1 and ALLE2, completed.
     public func invalidateLocalTLB() {
         el2_tlbi_alle1()
         el2_tlbi_alle2()
@@ -61,6 +71,7 @@ public struct EL2Processor: Processor {
         el2_isb()
     }
 
+    /// Exchanges TTBR0_EL2 with the MMU off (entry.S).
     public func adoptHypervisorRoot(_ root: Frame<HostPhysical>) {
         martlet_adopt_root(root.address.rawValue, Self.finalControl)
     }
@@ -68,17 +79,20 @@ public struct EL2Processor: Processor {
     /// SCTLR_EL2 with the final tables: RES1 bits, M, C, SA, I and WXN.
     public static let finalControl: UInt64 = 0x30C5_183D | 1 << 19
 
+    /// SMC #0.
     public func callFirmware(_ registers: FirmwareRegisters) -> FirmwareRegisters {
         let answer = el2_smc(registers.x0, registers.x1, registers.x2, registers.x3)
         return FirmwareRegisters(answer.x0, answer.x1, answer.x2, answer.x3)
     }
 
+    /// YIELD; or the end, when another CPU has panicked with the lock held.
     public func relax() {
         el2_yield()
         // The holder of a lock may have panicked: then waiting has no end.
         if RootFlags.hasPanicked { el2_break() }
     }
 
+    /// BRK, with the message noted in the data page.
     public func panic(_ message: StaticString) -> Never {
         // Safety: TPIDR_EL2 holds this CPU's data page; a static string lies in the image.
         let text = unsafe UInt64(UInt(bitPattern: message.utf8Start))

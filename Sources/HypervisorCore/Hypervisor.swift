@@ -15,6 +15,7 @@ import Synchronization
 /// Lock order (docs/locking.md): `power` before `memory`; `inside` and `generator` are leaves. None
 /// is held over an exception return.
 public struct Hypervisor<P: GuestProcessor>: ~Copyable {
+    /// What the CPUs can do; they all can do the same.
     public let features: CPUFeatures
     let boot: BootBlock
     let snapshot: ControlSnapshot

@@ -36,16 +36,22 @@ public enum DestroyProgress: UInt64, Sendable {
 
 /// What a guest may do with a lent page; reading is always allowed.
 public struct GuestAccess: OptionSet, Sendable {
+    /// The bits on the wire.
     public let rawValue: UInt64
+    /// From the bits on the wire.
     public init(rawValue: UInt64) { self.rawValue = rawValue }
 
+    /// Writing.
     public static let write = GuestAccess(rawValue: 1 << 0)
+    /// Fetching instructions.
     public static let execute = GuestAccess(rawValue: 1 << 1)
 }
 
 /// Bits of x3 of `HostCall.runVCPU`.
 public struct RunRequest: OptionSet, Sendable {
+    /// The bits on the wire.
     public let rawValue: UInt64
+    /// From the bits on the wire.
     public init(rawValue: UInt64) { self.rawValue = rawValue }
 
     /// x4 completes what the last exit asked for.

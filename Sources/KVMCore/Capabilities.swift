@@ -67,7 +67,7 @@ public struct MachineLimits: Equatable, Sendable {
         case nil: 0
         case .recommendedVCPUs: Int64(clamping: min(hostCPUs, vcpus))
         case .maximumVCPUs, .maximumVCPUID: Int64(clamping: vcpus)
-        case .memorySlots: Int64(MemorySlots.capacity)
+        case .memorySlots: Int64(MemorySlot.capacity)
         case .addressBits: Int64(clamping: addressBits)
         case .irqchip, .userMemory, .mpState, .syncMMU, .destroyMemoryRegionWorks, .joinMemoryRegionsWorks,
             .internalErrorData, .oneRegister, .psci, .deviceControl, .psci02, .checkExtensionVM, .immediateExit,

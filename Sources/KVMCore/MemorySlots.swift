@@ -25,6 +25,11 @@ public struct GuestRun: Equatable, Sendable {
         self.pages = pages
     }
 
+    /// The block of 2 MiB that a piece is in.
+    public var wholeBlock: GuestRun {
+        GuestRun(first: first & ~(PageUnit.perCall &- 1), pages: PageUnit.perCall)
+    }
+
     /// Takes off the run what one call to EL2 can do; nil when nothing is left. Pieces end where
     /// a 2 MiB block would, so that no call splits more blocks than it must.
     public mutating func takePiece() -> GuestRun? {
@@ -39,6 +44,11 @@ public struct GuestRun: Equatable, Sendable {
 
 /// One memory slot.
 public struct MemorySlot: Equatable, BitwiseCopyable, Sendable {
+    /// Slots that a VM can have.
+    public static let capacity = 128
+    /// Most pages of a slot, as on Linux.
+    static let maximumPages: UInt64 = (1 << 31) - 1
+
     /// The process's number for it.
     public var number: UInt32
     /// The first guest frame.
@@ -116,25 +126,25 @@ public struct RegionLimits: Equatable, Sendable {
     }
 }
 
+/// Memory for a VM's slots: `MemorySlot.capacity` places, too much for a kernel stack.
+///
+/// The places need no initial value. Nobody else writes them.
+public protocol SlotStore {
+    /// A place. `MemorySlots` only asks for places in `0 ..< MemorySlot.capacity`.
+    subscript(place: Int) -> MemorySlot { get set }
+}
+
 /// The memory slots of a VM.
 ///
-/// A value whose bytes are all zero is an empty table, so that it can live in memory that the
-/// kernel gives. A slot keeps its place as long as it exists: a walk over the places that lets go
-/// of the lock in between still meets every slot that was there all the time.
-public struct MemorySlots: ~Copyable {
-    /// Slots that a VM can have.
-    public static let capacity = 128
-    /// Most pages of a slot, as on Linux.
-    static let maximumPages: UInt64 = (1 << 31) - 1
-
-    private var places: InlineArray<128, MemorySlot>
+/// A slot keeps its place as long as it exists: a walk over the places that lets go of the lock in
+/// between still meets every slot that was there all the time.
+public struct MemorySlots<Store: SlotStore>: ~Copyable {
+    private var places: Store
     /// Places from here on have never been used.
     public private(set) var end = 0
 
     /// An empty table.
-    public init() {
-        places = InlineArray(repeating: MemorySlot(number: 0, firstFrame: 0, pages: 0, userAddress: 0))
-    }
+    public init(store: consuming Store) { places = store }
 
     /// The slot at a place; nil if there is none.
     public subscript(place place: Int) -> MemorySlot? {
@@ -176,17 +186,19 @@ public struct MemorySlots: ~Copyable {
         guard region.size & offset == 0, region.guestAddress & offset == 0, region.userAddress & offset == 0,
             region.userAddress <= limits.userLimit, region.size <= limits.userLimit &- region.userAddress
         else { throw .invalid }
-        guard region.slot < Self.capacity else { throw .invalid }
+        guard region.slot < MemorySlot.capacity else { throw .invalid }
         guard region.guestAddress &+ region.size >= region.guestAddress else { throw .invalid }
         let slot = MemorySlot(
             number: region.slot, firstFrame: region.guestAddress >> PageUnit.shift,
             pages: region.size >> PageUnit.shift, userAddress: region.userAddress)
-        guard slot.pages <= Self.maximumPages else { throw .invalid }
+        guard slot.pages <= MemorySlot.maximumPages else { throw .invalid }
         let old = place(of: region.slot)
         guard slot.pages > 0 else {
             guard let old else { throw .invalid }
             let run = places[old].run
-            places[old].pages = 0
+            var gone = places[old]
+            gone.pages = 0
+            places[old] = gone
             return .removed(run)
         }
         if let old {

@@ -5,6 +5,7 @@
 /// Up to `capacity` elements, stored in place.
 public struct FixedVector<let capacity: Int, Element> {
     @usableFromInline var storage: InlineArray<capacity, Element>
+    /// The number of elements.
     public private(set) var count: Int = 0
 
     /// An empty vector. `filler` is what unused places hold.
@@ -26,6 +27,7 @@ public struct FixedVector<let capacity: Int, Element> {
         return storage[count]
     }
 
+    /// The element at an index below `count`.
     public subscript(index: Int) -> Element {
         get {
             precondition(index >= 0 && index < count)

@@ -38,6 +38,7 @@ public struct Locked<State: ~Copyable>: ~Copyable, @unchecked Sendable {
     @usableFromInline let serving = Atomic<UInt32>(0)
     @usableFromInline let cell: Cell<State>
 
+    /// Puts a value behind a lock that nobody holds.
     @inlinable
     public init(_ state: consuming State) { cell = Cell(state) }
 

@@ -201,7 +201,8 @@ struct NormalVMTests {
     @Test func `the host's registers come back after a run, and the guest's are gone`() throws {
         let vm = try bench.makeVM(.normal)
         let registers: [SystemRegister] = [
-            .sctlrEL1, .ttbr0EL1, .ttbr1EL1, .vbarEL1, .tpidrEL1, .tpidrEL0, .spEL0, .spEL1, .elrEL1, .mairEL1, .cpacrEL1,
+            .sctlrEL1, .ttbr0EL1, .ttbr1EL1, .vbarEL1, .tpidrEL1, .tpidrEL0, .spEL0, .spEL1, .elrEL1, .mairEL1,
+            .cpacrEL1,
             .contextidrEL1, .cntkctlEL1, .mdscrEL1,
         ]
         let cpu = bench.machine[cpu: 0]

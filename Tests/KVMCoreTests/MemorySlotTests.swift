@@ -5,9 +5,19 @@
 import KVMCore
 import Testing
 
+private struct Places: SlotStore {
+    private var places = [MemorySlot](
+        repeating: MemorySlot(number: 9, firstFrame: 9, pages: 9, userAddress: 9), count: MemorySlot.capacity)
+
+    subscript(place: Int) -> MemorySlot {
+        get { places[place] }
+        set { places[place] = newValue }
+    }
+}
+
 /// The table behind a reference, because expectations copy what they look at.
 private final class Table {
-    private var slots = MemorySlots()
+    private var slots = MemorySlots(store: Places())
     var end: Int { slots.end }
     func slot(of frame: UInt64) -> MemorySlot? { slots.slot(of: frame) }
     func run(at place: Int, behind start: UInt64, _ end: UInt64) -> GuestRun? {
@@ -88,13 +98,13 @@ private final class Table {
 
     @Test func allNumbersFitAndOneMoreDoesNot() throws {
         let slots = Table()
-        for number in 0..<UInt32(MemorySlots.capacity) {
+        for number in 0..<UInt32(MemorySlot.capacity) {
             _ = try slots.change(region(number, at: UInt64(number) << 20), Self.limits)
         }
-        #expect(slots.end == MemorySlots.capacity)
+        #expect(slots.end == MemorySlot.capacity)
         _ = try slots.change(region(7, size: 0), Self.limits)
         _ = try slots.change(region(7, at: 1 << 39), Self.limits)
-        #expect(slots.end == MemorySlots.capacity)
+        #expect(slots.end == MemorySlot.capacity)
     }
 
     @Test func aSlotKeepsItsPlaceWhenOthersGo() throws {
@@ -130,6 +140,7 @@ private final class Table {
             #expect(piece.first == next)
             #expect(piece.pages >= 1 && piece.pages <= PageUnit.perCall)
             #expect(piece.first / 512 == (piece.first + piece.pages - 1) / 512)
+            #expect(piece.wholeBlock == GuestRun(first: piece.first / 512 * 512, pages: 512))
             next += piece.pages
         }
         #expect(next == first + pages)

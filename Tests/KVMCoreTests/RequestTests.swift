@@ -29,15 +29,20 @@ import Testing
     }
 
     @Test(arguments: [
-        (0 as UInt64, 40 as UInt64), (40, 40), (32, 32), (44, 44),
+        (0 as UInt64, 40 as UInt64), (40, 40), (32, 32), (44, 44), (0x8000_0000, 40), (0x8000_0024, 36),
     ])
     func machineTypes(type: UInt64, bits: UInt64) throws {
         #expect(try MachineType.addressBits(of: type, limit: 44) == bits)
     }
 
-    @Test(arguments: [31 as UInt64, 45, 0x100, 1 << 31, 1 << 31 | 40, 1 << 32, .max])
+    @Test(arguments: [31 as UInt64, 45, 0x100, 0x4000_0000, 0x8000_001F, 0x8000_002D, 0x1_0000_0000, .max])
     func machineTypesThatAreRefused(type: UInt64) {
         #expect(throws: LinuxError.invalid) { try MachineType.addressBits(of: type, limit: 44) }
+    }
+
+    @Test func protectionIsAskedForByABit() {
+        #expect(MachineType.isProtected(1 << 31 | 40))
+        #expect(!MachineType.isProtected(40))
     }
 
     @Test func theDefaultIsRefusedOnASmallMachine() {

@@ -87,7 +87,8 @@ struct ConsoleTests {
     func announcements() {
         let scenario = Scenario(
             "sample", subject: .bareKernel, machine: MachineConfiguration(cpu: .max, processors: 2),
-            scripts: [HostScript("boot", checks: ["one"])], extent: .short, announcements: ["not installed: * MiB lack"])
+            scripts: [HostScript("boot", checks: ["one"])], extent: .short, announcements: ["not installed: * MiB lack"]
+        )
         func results(_ line: String) -> [CheckResult.Verdict] {
             let console = Self.whole.replacing("noise MARTLET-TEST two FAIL", with: "noise")
                 .replacing("MARTLET-LOG-END", with: "<3>[    1.0] \(line)\r\nMARTLET-LOG-END")

@@ -9,7 +9,9 @@ internal import KVMCore
 /// The calling process's memory.
 enum Process {
     /// Copies words of 64 bits in; the last may be half a word, whose rest is zero.
-    static func read<let count: Int>(_ address: UInt64, bytes: Int = count * 8) throws(LinuxError) -> InlineArray<count, UInt64> {
+    static func read<let count: Int>(_ address: UInt64, bytes: Int = count * 8) throws(LinuxError) -> InlineArray<
+        count, UInt64
+    > {
         var words = InlineArray<count, UInt64>(repeating: 0)
         var span = words.mutableSpan
         // Safety: no more bytes than the array has.

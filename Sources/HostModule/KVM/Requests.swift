@@ -42,8 +42,8 @@ public func kvmSystem(request: UInt32, argument: UInt64) -> Int64 {
 
 /// ioctls of a VM.
 @c(martlet_kvm_vm)
-public func kvmVM(object: OpaquePointer?, request: UInt32, argument: UInt64) -> Int64 {
-    let vm = unsafe VM(object!)
+public func kvmVM(object: OpaquePointer, request: UInt32, argument: UInt64) -> Int64 {
+    let vm = unsafe VM(object)
     return result { () throws(LinuxError) in
         try vm.checkCaller()
         switch VMRequest(rawValue: request) {
@@ -84,8 +84,8 @@ private func createDevice(
 
 /// ioctls of a vCPU, one at a time.
 @c(martlet_kvm_vcpu)
-public func kvmVCPU(object: OpaquePointer?, request: UInt32, argument: UInt64) -> Int64 {
-    let vcpu = unsafe VCPU(object!)
+public func kvmVCPU(object: OpaquePointer, request: UInt32, argument: UInt64) -> Int64 {
+    let vcpu = unsafe VCPU(object)
     return result { () throws(LinuxError) in
         try vcpu.vm.checkCaller()
         switch VCPURequest(rawValue: request) {
@@ -107,8 +107,8 @@ public func kvmVCPU(object: OpaquePointer?, request: UInt32, argument: UInt64) -
 
 /// ioctls of a VM's GIC.
 @c(martlet_kvm_gic)
-public func kvmGIC(object: OpaquePointer?, request: UInt32, argument: UInt64) -> Int64 {
-    let vm = unsafe VM(object!)
+public func kvmGIC(object: OpaquePointer, request: UInt32, argument: UInt64) -> Int64 {
+    let vm = unsafe VM(object)
     return result { () throws(LinuxError) in
         try vm.checkCaller()
         guard let request = DeviceRequest(rawValue: request) else { throw .unknownDeviceRequest }

@@ -155,6 +155,6 @@ extension VCPU {
 
 /// Nonzero: a vCPU that sleeps has something to do.
 @c(martlet_kvm_is_runnable)
-public func kvmIsRunnable(object: OpaquePointer?) -> UInt32 {
-    unsafe VCPU(object!).isRunnable ? 1 : 0
+public func kvmIsRunnable(object: OpaquePointer) -> UInt32 {
+    unsafe VCPU(object).isRunnable ? 1 : 0
 }

@@ -43,10 +43,10 @@ struct VCPUState {
     /// The vCPU of a kernel object.
     init(_ object: OpaquePointer) {
         unsafe self.object = object
-        vm = unsafe VM(martlet_kernel_vcpu_vm(object)!)
+        vm = unsafe VM(martlet_kernel_vcpu_vm(object).unsafelyUnwrapped)
         number = unsafe martlet_kernel_vcpu_index(object)
         // Safety: the kernel gave as many bytes as `make` asked for and initialised.
-        unsafe state = martlet_kernel_vcpu_state(object)!.assumingMemoryBound(to: VCPUState.self)
+        unsafe state = martlet_kernel_vcpu_state(object).assumingMemoryBound(to: VCPUState.self)
     }
 
     /// Makes a kernel object in the VM's table.
@@ -54,7 +54,7 @@ struct VCPUState {
         guard let object = unsafe martlet_kernel_vcpu_make(vm.object, number, UInt64(MemoryLayout<VCPUState>.stride))
         else { throw .noMemory }
         // Safety: fresh memory of this size, aligned for any type; it holds nothing that needs an end.
-        unsafe martlet_kernel_vcpu_state(object)!.bindMemory(to: VCPUState.self, capacity: 1)
+        unsafe martlet_kernel_vcpu_state(object).bindMemory(to: VCPUState.self, capacity: 1)
             .initialize(to: VCPUState(place: place))
         return unsafe VCPU(object)
     }

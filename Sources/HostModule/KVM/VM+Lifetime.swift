@@ -13,8 +13,9 @@ extension VM {
     static func create(type: UInt64) throws(LinuxError) -> Int64 {
         let machine = GuestMachine.current()
         let bits = try MachineType.addressBits(of: type, limit: machine.limits.addressBits)
-        let vm = try VM.make(VMFacts(
-            kind: MachineType.isProtected(type) ? .protected : .normal, addressBits: bits, machine: machine))
+        let vm = try VM.make(
+            VMFacts(
+                kind: MachineType.isProtected(type) ? .protected : .normal, addressBits: bits, machine: machine))
         do throws(LinuxError) {
             try vm.makeAtEL2(bits)
             // Safety: the object is alive by our reference.
@@ -100,8 +101,8 @@ extension VM {
 
 /// Nothing refers to the VM any more.
 @c(martlet_kvm_destroy)
-public func kvmDestroy(object: OpaquePointer?) {
-    let vm = unsafe VM(object!)
+public func kvmDestroy(object: OpaquePointer) {
+    let vm = unsafe VM(object)
     vm.destroyAtEL2()
     vm.tearDown()
 }

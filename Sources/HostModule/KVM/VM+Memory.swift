@@ -103,26 +103,18 @@ extension VM {
     func unmap(_ run: GuestRun, _ context: Context) {
         var rest = run
         while let piece = rest.takePiece() {
-            unmapPiece(piece, context)
+            unmapPiece(piece)
             if context == .maySleep { martlet_kernel_pause() }
         }
     }
 
-    private func unmapPiece(_ piece: GuestRun, _ context: Context) {
-        // The kernel reuses the pages when this returns, so that there is no giving up.
-        while true {
-            let answer = EL2.call(
-                .unmapGuest, vm: handle, GuestCallArguments(second: piece.first, third: piece.pages))
-            guard answer.status == CallStatus.noMemory.rawValue else { return }
-            // EL2 wants to be able to split a block, whether there is one or not. The page may come
-            // from the kernel's reserves; as this frees memory, some comes.
-            let frame = martlet_kernel_pages_allocate(0, context == .maySleep ? 1 : 0)
-            guard frame != 0 else { continue }
-            let given = EL2.call(.donateToVM, vm: handle, GuestCallArguments(second: frame, third: 1))
-            if given.status == CallStatus.success.rawValue { continue }
-            let pooled = EL2.call(.topUp, frame, 1)
-            if pooled.status != CallStatus.success.rawValue { martlet_kernel_pages_free(frame, 1) }
-        }
+    private func unmapPiece(_ piece: GuestRun) {
+        let answer = EL2.call(.unmapGuest, vm: handle, GuestCallArguments(second: piece.first, third: piece.pages))
+        guard answer.status == CallStatus.noMemory.rawValue else { return }
+        // EL2 has no table to split a block with, and here is no place to wait for memory. So the guest
+        // loses the whole block, and touches what it still has anew.
+        let block = piece.wholeBlock
+        _ = EL2.call(.unmapGuest, vm: handle, GuestCallArguments(second: block.first, third: block.pages))
     }
 
     /// Takes all pages back behind user addresses `start ..< end`.
@@ -138,20 +130,20 @@ extension VM {
 
 /// User addresses `start ..< end` of the VM's process are about to change.
 @c(martlet_kvm_invalidate_begin)
-public func kvmInvalidateBegin(object: OpaquePointer?, start: UInt64, end: UInt64, maySleep: UInt32) {
-    let vm = unsafe VM(object!)
+public func kvmInvalidateBegin(object: OpaquePointer, start: UInt64, end: UInt64, maySleep: UInt32) {
+    let vm = unsafe VM(object)
     vm.withMemory { $0.invalidation.begin(start, end) }
     vm.unmap(behind: start, end, maySleep != 0 ? .maySleep : .mustNotSleep)
 }
 
 /// They have changed.
 @c(martlet_kvm_invalidate_end)
-public func kvmInvalidateEnd(object: OpaquePointer?, start: UInt64, end: UInt64) {
-    unsafe VM(object!).withMemory { $0.invalidation.end(start, end) }
+public func kvmInvalidateEnd(object: OpaquePointer, start: UInt64, end: UInt64) {
+    unsafe VM(object).withMemory { $0.invalidation.end(start, end) }
 }
 
 /// The process's memory is gone; no thread of it runs a vCPU any more.
 @c(martlet_kvm_release)
-public func kvmRelease(object: OpaquePointer?) {
-    unsafe VM(object!).unmap(behind: 0, .max, .maySleep)
+public func kvmRelease(object: OpaquePointer) {
+    unsafe VM(object).unmap(behind: 0, .max, .maySleep)
 }

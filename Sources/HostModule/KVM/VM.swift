@@ -34,9 +34,30 @@ struct VMConfiguration {
     }
 }
 
-/// The VM's memory, under the memory lock. All bytes zero is the initial value.
+/// The places of a VM's memory slots, behind its state.
+@safe struct KernelSlots: SlotStore {
+    private let places: UnsafeMutablePointer<MemorySlot>
+
+    /// Memory of `MemorySlot.capacity` places that outlives the value.
+    @unsafe init(_ places: UnsafeMutablePointer<MemorySlot>) { unsafe self.places = places }
+
+    subscript(place: Int) -> MemorySlot {
+        get {
+            precondition(place >= 0 && place < MemorySlot.capacity)
+            // Safety: below the capacity.
+            return unsafe places[place]
+        }
+        set {
+            precondition(place >= 0 && place < MemorySlot.capacity)
+            // Safety: below the capacity.
+            unsafe places[place] = newValue
+        }
+    }
+}
+
+/// The VM's memory, under the memory lock.
 struct VMMemory: ~Copyable {
-    var slots = MemorySlots()
+    var slots: MemorySlots<KernelSlots>
     var invalidation = Invalidation()
 }
 
@@ -60,6 +81,7 @@ struct VMMemory: ~Copyable {
 struct VMState: ~Copyable {
     var facts: VMFacts
     var configuration = VMConfiguration()
+    var memory: VMMemory
     var interrupts = VMInterrupts()
 }
 
@@ -67,28 +89,28 @@ struct VMState: ~Copyable {
 @safe struct VM {
     let object: OpaquePointer
     private let state: UnsafeMutablePointer<VMState>
-    private let memory: UnsafeMutablePointer<VMMemory>
 
-    // The memory's table is too large to be built on a kernel stack; the kernel gives it zeroed.
-    private static var memoryOffset: Int { (MemoryLayout<VMState>.stride + 63) & ~63 }
-    private static var stateSize: Int { memoryOffset + MemoryLayout<VMMemory>.stride }
+    // The places of the memory slots come behind the state.
+    private static var placesOffset: Int { (MemoryLayout<VMState>.stride + 63) & ~63 }
+    private static var stateSize: Int {
+        placesOffset + MemorySlot.capacity * MemoryLayout<MemorySlot>.stride
+    }
 
     /// The VM of a kernel object.
     init(_ object: OpaquePointer) {
         unsafe self.object = object
-        // Safety: the kernel gave as many zeroed bytes as `make` asked for, and `make` initialised
-        // the first part of them.
-        let base = unsafe martlet_kernel_vm_state(object)!
-        unsafe state = base.assumingMemoryBound(to: VMState.self)
-        unsafe memory = (base + VM.memoryOffset).assumingMemoryBound(to: VMMemory.self)
+        // Safety: the kernel gave as many bytes as `make` asked for, and `make` initialised them.
+        unsafe state = martlet_kernel_vm_state(object).assumingMemoryBound(to: VMState.self)
     }
 
     /// Makes a kernel object with one reference.
     static func make(_ facts: VMFacts) throws(LinuxError) -> VM {
         guard let object = unsafe martlet_kernel_vm_make(UInt64(stateSize)) else { throw .noMemory }
         // Safety: fresh memory of this size, aligned for any type.
-        unsafe martlet_kernel_vm_state(object)!.bindMemory(to: VMState.self, capacity: 1)
-            .initialize(to: VMState(facts: facts))
+        let base = unsafe martlet_kernel_vm_state(object).unsafelyUnwrapped
+        let places = unsafe (base + placesOffset).bindMemory(to: MemorySlot.self, capacity: MemorySlot.capacity)
+        unsafe base.bindMemory(to: VMState.self, capacity: 1).initialize(
+            to: VMState(facts: facts, memory: VMMemory(slots: MemorySlots(store: KernelSlots(places)))))
         return unsafe VM(object)
     }
 
@@ -121,7 +143,7 @@ struct VMState: ~Copyable {
     func withMemory<Result>(_ body: (inout VMMemory) -> Result) -> Result {
         unsafe martlet_kernel_memory_lock(object)
         defer { unsafe martlet_kernel_memory_unlock(object) }
-        return unsafe body(&memory.pointee)
+        return unsafe body(&state.pointee.memory)
     }
 
     /// Runs `body` with the interrupts locked and the host's masked.

@@ -13,7 +13,8 @@ extension Hypervisor {
         _ call: HostCall, _ cpu: Int, _ frame: inout HostFrame, on processor: P
     ) throws(CallStatus) -> Bool {
         switch call {
-        case .createVM, .donateToVM, .createVCPU, .destroyVM, .mapGuest, .unmapGuest, .donateToGuest, .allowMMIO, .runVCPU, .getRegister,
+        case .createVM, .donateToVM, .createVCPU, .destroyVM, .mapGuest, .unmapGuest, .donateToGuest, .allowMMIO,
+            .runVCPU, .getRegister,
             .setRegister, .quiesce:
             break
         default:

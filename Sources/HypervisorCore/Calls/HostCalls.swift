@@ -28,7 +28,7 @@ extension Hypervisor {
     /// - Parameter cpu: index of the calling CPU.
     public func hostCall(_ cpu: Int, _ frame: inout HostFrame, immediate: UInt16, on processor: P) -> HostCallOutcome {
         #if MARTLET_FAULT_PANIC
-            if frame.x[0] == Self.provokedPanic { provokePanic(frame.x[1]) }
+        if frame.x[0] == Self.provokedPanic { provokePanic(frame.x[1]) }
         #endif
         if frame.x[0] == stubSoftRestart, phase == .finalised {
             softRestart(&frame)
@@ -87,7 +87,8 @@ extension Hypervisor {
         case .topUp, .reclaimPool, .counter, .panicRecord, .pageReport:
             guard phase == .finalised else { throw .notSupported }
             return try performRuntime(call, arguments, &results, on: processor)
-        case .createVM, .donateToVM, .createVCPU, .destroyVM, .mapGuest, .unmapGuest, .donateToGuest, .allowMMIO, .runVCPU, .getRegister,
+        case .createVM, .donateToVM, .createVCPU, .destroyVM, .mapGuest, .unmapGuest, .donateToGuest, .allowMMIO,
+            .runVCPU, .getRegister,
             .setRegister, .quiesce:
             throw .notSupported
         }

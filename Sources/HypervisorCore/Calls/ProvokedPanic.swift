@@ -6,15 +6,15 @@
 import Synchronization
 
 #if MARTLET_FAULT_PANIC
-    extension Hypervisor {
-        /// The host call that provokes it.
-        static var provokedPanic: UInt64 { 0xC600_4FFF }
+extension Hypervisor {
+    /// The host call that provokes it.
+    static var provokedPanic: UInt64 { 0xC600_4FFF }
 
-        /// Indexes past the end of an array: a Swift run-time check fails.
-        @inline(never)
-        func provokePanic(_ index: UInt64) {
-            let values: InlineArray<4, UInt64> = [1, 2, 3, 4]
-            refusedFirmwareCalls.store(values[Int(truncatingIfNeeded: index)], ordering: .relaxed)
-        }
+    /// Indexes past the end of an array: a Swift run-time check fails.
+    @inline(never)
+    func provokePanic(_ index: UInt64) {
+        let values: InlineArray<4, UInt64> = [1, 2, 3, 4]
+        refusedFirmwareCalls.store(values[Int(truncatingIfNeeded: index)], ordering: .relaxed)
     }
+}
 #endif

@@ -13,7 +13,9 @@ public import Machine
 /// module must end in a refusal, not in tables that lie.
 public struct BootBlock: Sendable {
     private let base: Address<HypervisorVirtual>
+    /// CPUs that the hypervisor is installed on.
     public let cpuCount: Int
+    /// The image's first frame.
     public let imageBase: Frame<HostPhysical>
     /// The frame behind the image's executable pages.
     public let textEnd: Frame<HostPhysical>
@@ -21,8 +23,11 @@ public struct BootBlock: Sendable {
     public let readOnlyEnd: Frame<HostPhysical>
     /// The frame behind the image; boot block and temporary tables follow.
     public let imageEnd: Frame<HostPhysical>
+    /// The first CPU's area.
     public let perCPUBase: Frame<HostPhysical>
+    /// The first frame that nothing uses.
     public let poolStart: Frame<HostPhysical>
+    /// The frame behind the image's run of superpages.
     public let poolEnd: Frame<HostPhysical>
     private let superpageCount: UInt64
     private let rangeCount: Int

@@ -30,6 +30,7 @@ public struct EarlyFrames: FrameSource {
         end = boot.poolEnd
     }
 
+    /// The next unused page, zeroed; nil when all superpages are used up.
     public mutating func takeTable(on processor: some Processor) -> Frame<HostPhysical>? {
         while next >= end {
             guard let superpage = boot.superpageBehindImage(run, on: processor) else { return nil }
@@ -59,6 +60,7 @@ public struct EarlyFrames: FrameSource {
         return nil
     }
 
+    /// Nothing is ever returned here.
     public mutating func returnTable(_ frame: Frame<HostPhysical>, on processor: some Processor) {
         processor.panic("a table was freed before the page pool existed")
     }

@@ -81,6 +81,7 @@ public struct Ledger: Sendable {
     /// Bytes of one entry.
     public static let entrySize: UInt64 = 4
 
+    /// The ledger; its entries are mapped by whoever owns the tables.
     @inlinable
     public init() {}
 

@@ -25,7 +25,9 @@ public struct MemoryMap: Sendable {
 
     /// A range and what it is.
     public struct Entry: Sendable {
+        /// The frames.
         public let range: FrameRange<HostPhysical>
+        /// What they are.
         public let kind: Kind
     }
 

@@ -79,7 +79,9 @@ extension MemoryState {
     private mutating func assignDevice(_ frame: Frame<HostPhysical>, on processor: some Processor) -> Bool {
         let start = frame.number & ~(pagesPerSuperpage &- 1)
         var range = FrameRange(frame)
-        if let block = FrameRange<HostPhysical>(alleged: start, count: pagesPerSuperpage), map.isDeviceOnly(block, on: processor) {
+        if let block = FrameRange<HostPhysical>(alleged: start, count: pagesPerSuperpage),
+            map.isDeviceOnly(block, on: processor)
+        {
             range = block
         }
         pool.purpose = .deviceMapping

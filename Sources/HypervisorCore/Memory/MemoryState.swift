@@ -5,11 +5,12 @@
 public import Arm
 import HypervisorInterface
 
-
 /// Ownership of memory and the tables derived from it.
 public struct MemoryState: Sendable {
     let features: CPUFeatures
+    /// What each physical address is.
     public let map: MemoryMap
+    /// Who owns each page of RAM.
     public let ledger: Ledger
     /// Free pages of the hypervisor.
     public internal(set) var pool: PagePool

@@ -41,6 +41,7 @@ public struct PagePool: Sendable {
     /// Pages that nothing uses.
     public private(set) var freePages: UInt64 = 0
 
+    /// An empty pool.
     public init(ledger: Ledger) { self.ledger = ledger }
 
     // A link is a frame number plus one; 0 ends a list.
@@ -172,6 +173,7 @@ public struct PagePool: Sendable {
 }
 
 extension PagePool: FrameSource {
+    /// A zeroed page for the current purpose; pages that can never go back to the host come first.
     public mutating func takeTable(on processor: some Processor) -> Frame<HostPhysical>? {
         if case .deviceMapping = purpose {
             guard freePages > Self.reserve, deviceTables < Self.deviceTableLimit else { return nil }
@@ -183,6 +185,7 @@ extension PagePool: FrameSource {
         return frame
     }
 
+    /// Takes a page back.
     public mutating func returnTable(_ frame: Frame<HostPhysical>, on processor: some Processor) {
         guard case .hypervisor(.occupied(let origin)) = ledger.state(of: frame, on: processor) else {
             processor.panic("a page was returned to the pool that was not in use")

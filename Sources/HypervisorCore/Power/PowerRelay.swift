@@ -14,6 +14,7 @@ public struct FirmwareEntryPoints: Sendable {
     /// Where a CPU resumes that lost its state in a suspension.
     public let resume: UInt64
 
+    /// The physical addresses of the two entries.
     public init(cpuOn: UInt64, resume: UInt64) {
         self.cpuOn = cpuOn
         self.resume = resume
@@ -39,7 +40,9 @@ extension Hypervisor {
         guard let affinity = Affinity(argument: target) else { return PSCIStatus.invalidParameters.register }
         guard isHostCode(start.entry, on: processor) else { return PSCIStatus.invalidAddress.register }
         return power.withLock(on: processor) { state in
-            guard let cpu = state.index(of: affinity, on: processor) else { return PSCIStatus.invalidParameters.register }
+            guard let cpu = state.index(of: affinity, on: processor) else {
+                return PSCIStatus.invalidParameters.register
+            }
             switch state.state(of: cpu, on: processor) {
             case .on, .suspending: return PSCIStatus.alreadyOn.register
             case .onPending: return PSCIStatus.onPending.register
@@ -49,7 +52,8 @@ extension Hypervisor {
             // The lock is held over the call: the target waits for it before it looks.
             let answer = processor.callFirmware(
                 FirmwareRegisters(
-                    FunctionID(PSCIFunction.cpuOn.rawValue), affinity.rawValue, entryPoints.cpuOn, boot.dataPage(of: cpu).rawValue))
+                    FunctionID(PSCIFunction.cpuOn.rawValue), affinity.rawValue, entryPoints.cpuOn,
+                    boot.dataPage(of: cpu).rawValue))
             if answer.x0 != PSCIStatus.success.register { state.record(.off, of: cpu, on: processor) }
             return answer.x0
         }
@@ -72,7 +76,9 @@ extension Hypervisor {
             return PSCIStatus.invalidParameters.register
         }
         return power.withLock(on: processor) { state in
-            guard let cpu = state.index(of: affinity, on: processor) else { return PSCIStatus.invalidParameters.register }
+            guard let cpu = state.index(of: affinity, on: processor) else {
+                return PSCIStatus.invalidParameters.register
+            }
             switch state.state(of: cpu, on: processor) {
             case .on, .suspending: return AffinityInfo.on.rawValue
             case .onPending: return AffinityInfo.onPending.rawValue

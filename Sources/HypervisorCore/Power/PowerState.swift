@@ -13,6 +13,7 @@ public struct StartPoint: Equatable, Sendable {
     /// What `x0` holds there.
     public let context: UInt64
 
+    /// Where a CPU goes on, and with what in `x0`.
     public init(entry: UInt64, context: UInt64) {
         self.entry = entry
         self.context = context

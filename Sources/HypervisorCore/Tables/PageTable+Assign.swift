@@ -178,6 +178,7 @@ extension PageTable {
 
 /// A run of input pages, which is not empty.
 public struct InputRange: Equatable, Sendable {
+    /// The first page.
     public let first: UInt64
     /// The page behind the last.
     public let end: UInt64

@@ -35,7 +35,9 @@ public enum Mapping<Attributes: LeafAttributes>: Sendable {
 public struct PageTable<Attributes: LeafAttributes>: Sendable {
     /// First page of the root.
     public let root: Frame<HostPhysical>
+    /// Its input size and where lookups start.
     public let geometry: TranslationGeometry
+    /// What it translates for.
     public let regime: TranslationRegime
     /// Blocks that were split into a table since the tree was made.
     public internal(set) var splits: UInt64 = 0

@@ -18,7 +18,8 @@ extension Hypervisor {
             firmwareCall(cpu, &frame, immediate: syndrome.immediate, on: processor)
         case .dataAbortLower, .instructionAbortLower:
             hostAbort(syndrome, &frame, on: processor)
-        case .systemRegister, .wfx, .vectorRegisters, .scalableVectors, .unknown, .instructionAbortSame, .dataAbortSame, nil:
+        case .systemRegister, .wfx, .vectorRegisters, .scalableVectors, .unknown, .instructionAbortSame, .dataAbortSame,
+            nil:
             // Implementation defined and auxiliary registers (HCR_EL2.TIDCP, TACR), and anything
             // that only a host which meddles with its own controls could bring here.
             refusedRegisterAccesses.wrappingAdd(1, ordering: .relaxed)

@@ -104,10 +104,13 @@ public struct Images: Sendable {
         let image = HostRAMDisk(images: self)
         let inputs =
             [
-                workspace.systemTests.appending("host"), workspace.systemTests.appending("guests"), exerciser, monitor, workspace.lock,
+                workspace.systemTests.appending("host"), workspace.systemTests.appending("guests"), exerciser, monitor,
+                workspace.lock,
                 workspace.root.appending("Sources/LabKit/Images"),
             ] + testModules + HypervisorVariant.allCases.map(hostModule)
 
-        return BuildStep("host RAM disk", inputs: inputs, outputs: [hostRAMDisk, hostRAMDiskWithGuest]) { try await image.write() }
+        return BuildStep("host RAM disk", inputs: inputs, outputs: [hostRAMDisk, hostRAMDiskWithGuest]) {
+            try await image.write()
+        }
     }
 }

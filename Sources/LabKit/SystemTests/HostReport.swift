@@ -127,6 +127,12 @@ public enum KernelLog {
         // The parameter that keeps the kernel out of EL2, effective or not.
         "CPU features: SYS_ID_AA64MMFR1_EL1[11:8]: already set to 0",
         "CPU features: SYS_ID_AA64MMFR1_EL1[11:8]: forced to 0",
+        // The parameter that makes addresses shorter.
+        "CPU features: SYS_ID_AA64MMFR0_EL1[31:28]: forced to 0",
+        "CPU features: SYS_ID_AA64MMFR0_EL1[3:0]: forced to 5",
+        "CPU features: SYS_ID_AA64MMFR2_EL1[19:16]: forced to 0",
+        // A limit that a scenario sets.
+        "exceed data ulimit",
         // QEMU's 64-bit PCI window.
         "Memory resource size exceeds max for 32 bits",
         // Emulation is slower than the kernel expects of a timer.

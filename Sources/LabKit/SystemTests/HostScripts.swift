@@ -53,12 +53,11 @@ extension HostScript {
         "offline-cpu", checks: refusal.checks + ["loads-then", "finalised", "runs-on-both"])
     /// The module is refused because of memory, and then not any more.
     static let scarceMemory = HostScript("scarce-memory", checks: refusal.checks + ["loads-then", "finalised"])
-    /// The host sleeps, and may not sleep in a way that would need EL2's memory.
-    static let sleep = HostScript(
-        "sleep",
-        checks: [
-            "hibernation-refused", "reading-memory-refused", "restoring-refused", "suspend-to-idle", "goes-on",
-        ])
+    /// The host may not save and restore memory that EL2 has.
+    static let hibernation = HostScript(
+        "hibernation", checks: ["hibernation-refused", "reading-memory-refused", "restoring-refused"])
+    /// The host sleeps, and wakes.
+    static let suspend = HostScript("suspend", checks: ["suspend-to-idle", "goes-on"])
     /// The host restarts.
     static let reboot = HostScript("reboot", checks: ["restarted"])
     /// The host starts another kernel, and that becomes a restart.

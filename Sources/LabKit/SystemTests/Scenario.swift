@@ -72,12 +72,17 @@ public struct Scenario: Sendable {
     public let announcements: [String]
     /// What becomes of the machine when it restarts.
     public let restart: MachineBoot.Restart
+    /// The kernel that runs as host.
+    public let kernel: HostKernel
+    /// What a person does at a shell's prompt, a file below `Tests/System`; instead of scripts.
+    public let dialogue: String?
 
     /// Describes a scenario.
     public init(
         _ name: String, subject: Subject, machine: MachineConfiguration, scripts: [HostScript], extent: Extent,
         epilogue: Epilogue = .none, kernelParameters: [String] = MachineBoot.leavesEL2, announcements: [String] = [],
-        restart: MachineBoot.Restart = .ends
+        restart: MachineBoot.Restart = .ends, kernel: HostKernel = .stock,
+        dialogue: String? = nil
     ) {
         self.name = name
         self.subject = subject
@@ -88,6 +93,8 @@ public struct Scenario: Sendable {
         self.kernelParameters = kernelParameters
         self.announcements = announcements
         self.restart = restart
+        self.kernel = kernel
+        self.dialogue = dialogue
     }
 
     /// What the user sees and filters by.
@@ -96,10 +103,27 @@ public struct Scenario: Sendable {
     /// The checks that must be reported.
     public var expectedChecks: [String] { scripts.flatMap { script in script.checks.map { "\(script.name)/\($0)" } } }
 
+    /// The RAM disks that a host can start with.
+    enum RAMDisk {
+        /// A shell and the tests.
+        case host
+        /// The same with a guest.
+        case hostWithGuest
+        /// The same with what the VMM's own scenarios need.
+        case monitor
+    }
+
+    /// The RAM disk that the scenario needs.
+    var ramDisk: RAMDisk {
+        if dialogue != nil || scripts.contains(where: { $0.name.hasPrefix("vmm-") }) { return .monitor }
+        return scripts.contains(.guests) ? .hostWithGuest : .host
+    }
+
     /// Additions to the kernel's command line.
     public var parameters: [String] {
         [
-            "lab.scenarios=\(scripts.map(\.name).joined(separator: ","))", "lab.cpus=\(machine.processors)",
+            "lab.scenarios=\(dialogue == nil ? scripts.map(\.name).joined(separator: ",") : "dialogue")",
+            "lab.cpus=\(machine.processors)",
             "lab.martlet=\(subject.parameter)", "lab.firmware=\(machine.firmware.rawValue)",
         ]
     }

@@ -5,7 +5,7 @@
 /// All system tests.
 public enum Scenarios {
     /// Every scenario of the matrix.
-    public static let all: [Scenario] = hosts + guests + regions + refusals + power + panics + controls
+    public static let all: [Scenario] = hosts + guests + regions + refusals + power + panics + controls + vmmOnLinux
 
     /// The machines on which a host is shown to live on.
     private static let machines: [MachineConfiguration] = {

@@ -36,17 +36,26 @@ public struct SystemTests: Sendable {
     /// Runs one scenario.
     public func run(_ scenario: Scenario) async throws -> [CheckResult] {
         let folder = folder(of: scenario)
-        let boot = MachineBoot(
-            kernel: images.hostKernel, ramDisk: scenario.scripts.contains(.guests) ? images.hostRAMDiskWithGuest : images.hostRAMDisk,
-            level2: scenario.kernelParameters,
-            append: scenario.parameters, restart: scenario.restart,
-            attachments: scenario.scripts.contains(.kexec) ? [images.hostKernel] : [])
+        let boot = try await boot(scenario)
+        let dialogue = try scenario.dialogue.map { name in
+            try Dialogue(images.workspace.systemTests.appending(name).readText(), file: name)
+        }
+        // A host is silent while guests boot in it, one after another.
+        let patience =
+            scenario.kernel == .newest ? Patience(silence: .seconds(900), total: .seconds(3600)) : Patience()
         var failure: CheckResult?
         do {
             try await Progress.step(scenario.name) {
                 try await VirtualMachine.run(scenario.machine, boot: boot, folder: folder) { machine in
-                    try await machine.console.expect(["MARTLET-END", "Kernel panic - not syncing"])
-                    try await machine.console.expectEnd()
+                    if let dialogue {
+                        try await machine.console.expect(["powers off."], patience: patience)
+                        try await machine.console.expect(["# "], patience: patience)
+                        try await dialogue.play(on: machine, patience: patience)
+                        try await machine.type("exit\r")
+                    }
+                    try await machine.console.expect(
+                        ["MARTLET-END", "Kernel panic - not syncing"], patience: patience)
+                    try await machine.console.expectEnd(patience: patience)
                 }
             }
         } catch LabError.machine(let what, let console) {
@@ -57,7 +66,31 @@ public struct SystemTests: Sendable {
         if case .panicAt(let place) = scenario.epilogue {
             results.append(await explain(console, place: place, name: "\(scenario.identifier)/panic-explained"))
         }
-        return results + (failure.map { [$0] } ?? [])
+        if let failure {
+            results.append(failure)
+        } else if let dialogue {
+            results.append(
+                CheckResult("\(scenario.identifier)/dialogue", .passed, "\(dialogue.lines.count) lines"))
+        }
+        return results
+    }
+
+    /// What a scenario's machine is started with, built and fetched if need be.
+    private func boot(_ scenario: Scenario) async throws -> MachineBoot {
+        let kernel =
+            switch scenario.kernel {
+            case .stock: images.hostKernel
+            case .newest: try await ComparisonKernel(images.workspace).fetch()
+            }
+        let ramDisk =
+            switch scenario.ramDisk {
+            case .host: images.hostRAMDisk
+            case .hostWithGuest: images.hostRAMDiskWithGuest
+            case .monitor: try await images.monitorRAMDisk()
+            }
+        return MachineBoot(
+            kernel: kernel, ramDisk: ramDisk, level2: scenario.kernelParameters, append: scenario.parameters,
+            restart: scenario.restart, attachments: scenario.scripts.contains(.kexec) ? [images.hostKernel] : [])
     }
 
     /// Follows the panic record in a console to a place in the sources.

@@ -48,7 +48,8 @@ final class ScriptedGuest: SimulatedGuest, @unchecked Sendable {
     static func access(_ address: UInt64, bytes: UInt64, target: UInt64, isWrite: Bool = false) -> Step {
         { cpu, _ in
             let size = UInt64(bytes.trailingZeroBitCount)
-            let esr = 0x24 << 26 | 1 << 25 | 1 << 24 | size << 22 | target << 16 | 1 << 15 | (isWrite ? 1 << 6 : 0) | 0b000111
+            let esr =
+                0x24 << 26 | 1 << 25 | 1 << 24 | size << 22 | target << 16 | 1 << 15 | (isWrite ? 1 << 6 : 0) | 0b000111
             return trap(esr, at: address, on: cpu)
         }
     }
@@ -103,7 +104,10 @@ extension HostBench {
         return made[1]
     }
 
-    func run(_ vm: UInt64, _ index: UInt64 = 0, request: RunRequest = [], value: UInt64 = 0, lists: [UInt64] = [], on cpu: Int = 0)
+    func run(
+        _ vm: UInt64, _ index: UInt64 = 0, request: RunRequest = [], value: UInt64 = 0, lists: [UInt64] = [],
+        on cpu: Int = 0
+    )
         -> RunAnswer
     {
         let bits = request.rawValue | UInt64(lists.count) << 8

@@ -151,8 +151,9 @@ static void secondary(void)
     // Until the other vCPU is off again, which is all that this waits for.
     usleep(500000);
     expect_store(&machine, 0, 0, 4, 0);
-    expect_event(&machine, KVM_SYSTEM_EVENT_SHUTDOWN);
+    // The end of the machine would stop the other vCPU wherever it is.
     pthread_join(thread, NULL);
+    expect_event(&machine, KVM_SYSTEM_EVENT_SHUTDOWN);
     end_machine(&machine);
 }
 
