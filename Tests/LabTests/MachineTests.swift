@@ -37,6 +37,26 @@ struct MachineTests {
         #expect(words.last == "console=ttyAMA0 panic=-1")
     }
 
+    @Test("a device tree with regions")
+    func editedTree() {
+        #expect(EditedTree.edits(memory: 1024).count == 5)
+        let edits = EditedTree.edits(memory: 4096)
+        #expect(edits[3] == ["/reserved-memory/firmware@70001000", "reg", "0", "70001000", "0", "201000"])
+        #expect(
+            edits.last == [
+                "/chosen", "linux,usable-memory-range", "0", "40000000", "0", "80000000", "1", "0", "0", "40000000",
+            ])
+    }
+
+    @Test("a dialogue")
+    func dialogue() throws {
+        let script = "# words\n\ntype a\\x01\\r\\n\nsee guest# \n"
+        #expect(try Dialogue(script, file: "d").lines == [.type("a\u{1}\r\\n"), .see("guest# ")])
+        #expect(throws: LabError.self) { try Dialogue("type \\xz1", file: "d") }
+        #expect(throws: LabError.self) { try Dialogue("type \\x1", file: "d") }
+        #expect(throws: LabError.self) { try Dialogue("wait", file: "d") }
+    }
+
     @Test("identifiers are unique, every short scenario is in the full matrix, and filters reach all")
     func matrix() {
         let all = Scenarios.select(.full, filter: nil)

@@ -32,9 +32,7 @@ public struct LabPackages: Sendable {
     /// The kernel series of the host and guest.
     public static let kernelSeries = "6.12"
     /// Packages besides the kernel's, all arm64: the host's user space, and libraries to link with.
-    static let others = [
-        "busybox-static", "libfdt-dev", "zlib1g-dev", "kexec-tools", "libc6", "liblzma5", "zlib1g", "libzstd1",
-    ]
+    static let others = ["busybox-static", "zlib1g-dev"]
 
     /// The project.
     public let workspace: Workspace
