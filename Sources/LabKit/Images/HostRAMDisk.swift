@@ -28,9 +28,12 @@ struct HostRAMDisk: Sendable {
         archive.addFile("init", try host.appending("init").readBytes(), permissions: 0o755)
         archive.addFile("bin/exerciser", try images.exerciser.readBytes(), permissions: 0o755)
         archive.addFile("bin/martlet", try images.monitor.readBytes(), permissions: 0o755)
-        let scenarios = host.appending("scenarios")
-        for name in scenarios.entries {
-            archive.addFile("scenarios/\(name)", try scenarios.appending(name).readBytes())
+        archive.addFile("bin/kvm-exerciser", try images.kvmExerciser.readBytes(), permissions: 0o755)
+        for folder in ["host", "kvm"] {
+            let scenarios = workspace.systemTests.appending("\(folder)/scenarios")
+            for name in scenarios.entries {
+                archive.addFile("scenarios/\(name)", try scenarios.appending(name).readBytes())
+            }
         }
 
         let modules = try await KernelModules(package: images.hostKernelPackage).extract(

@@ -39,6 +39,8 @@ public struct Images: Sendable {
     var hostKernelPackage: FilePath { workspace.packages.appending("linux-image-\(lock.kernel)-arm64") }
     /// The test program that does in the host what a shell cannot.
     var exerciser: FilePath { workspace.images.appending("exerciser") }
+    /// The test program that uses `/dev/kvm` directly.
+    var kvmExerciser: FilePath { workspace.images.appending("kvm-exerciser") }
 
     /// Brings everything up to date.
     ///
@@ -55,7 +57,7 @@ public struct Images: Sendable {
 
     /// The steps, in an order in which each finds what it reads.
     var steps: [BuildStep] {
-        [exerciserStep, testModulesStep("probe"), testModulesStep("modules")]
+        [exerciserStep, kvmExerciserStep, testModulesStep("probe"), testModulesStep("modules")]
             + HypervisorVariant.allCases.flatMap { [hypervisorStep($0), hostModuleStep($0)] }
             + [monitorStep, hostRAMDiskStep]
     }
@@ -68,6 +70,23 @@ public struct Images: Sendable {
             try await Tool(
                 "aarch64-linux-gnu-gcc",
                 ["-static", "-O2", "-std=gnu17", "-Wall", "-Wextra", "-Werror", "-o", product.string, source.string]
+            ).run(log: log)
+        }
+    }
+
+    /// The program that exercises `/dev/kvm` as a process can.
+    private var kvmExerciserStep: BuildStep {
+        let folder = workspace.systemTests.appending("kvm")
+        let product = kvmExerciser
+        let log = workspace.logs.appending("kvm-exerciser.log")
+        return BuildStep("kvm-exerciser", inputs: [folder], outputs: [product]) {
+            let sources = folder.entries.filter { $0.hasSuffix(".c") || $0.hasSuffix(".S") }.sorted()
+            try await Tool(
+                "aarch64-linux-gnu-gcc",
+                [
+                    "-static", "-O2", "-std=gnu17", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror", "-pthread",
+                    "-o", product.string,
+                ] + sources.map { folder.appending($0).string }
             ).run(log: log)
         }
     }
@@ -104,7 +123,8 @@ public struct Images: Sendable {
         let image = HostRAMDisk(images: self)
         let inputs =
             [
-                workspace.systemTests.appending("host"), workspace.systemTests.appending("guests"), exerciser, monitor,
+                workspace.systemTests.appending("host"), workspace.systemTests.appending("guests"),
+                workspace.systemTests.appending("kvm"), exerciser, kvmExerciser, monitor,
                 workspace.lock,
                 workspace.root.appending("Sources/LabKit/Images"),
             ] + testModules + HypervisorVariant.allCases.map(hostModule)

@@ -41,6 +41,10 @@ extension HostScript {
         checks: ["normal", "protected"].flatMap { kind in
             ["up", "sought-by-kernel", "sought-by-read", "sought-by-mem", "goes-on", "ends"].map { "\(kind)-\($0)" }
         } + ["protected-memory-owned", "protected-memory-back", "kill-cycles"])
+    /// `/dev/kvm` as a process uses it, and as one misuses it.
+    static let kvm = HostScript(
+        "kvm",
+        checks: ["kvm-refusals", "kvm-exits", "kvm-sign-extension", "kvm-memory", "kvm-nonsense", "kvm-kill-cycles"])
     /// The hypervisor panics, and the host lives on to tell.
     static let panic = HostScript("panic", checks: ["provoked", "record-kept", "host-goes-on", "calls-refused"])
     /// Martlet is still what it was, and nothing of it was used up.

@@ -5,7 +5,8 @@
 /// All system tests.
 public enum Scenarios {
     /// Every scenario of the matrix.
-    public static let all: [Scenario] = hosts + guests + regions + refusals + power + panics + controls + vmmOnLinux
+    public static let all: [Scenario] =
+        hosts + guests + kvm + regions + refusals + power + panics + controls + vmmOnLinux
 
     /// The machines on which a host is shown to live on.
     private static let machines: [MachineConfiguration] = {
@@ -41,6 +42,14 @@ public enum Scenarios {
             "guests", subject: .martlet(.product),
             machine: MachineConfiguration(cpu: cpu, processors: 2, memory: 1024),
             scripts: [.takeover, .guests, .aftermath], extent: .short)
+    }
+
+    /// `/dev/kvm` on a host under Martlet.
+    private static let kvm = MachineConfiguration.CPU.allCases.map { cpu in
+        Scenario(
+            "kvm", subject: .martlet(.product),
+            machine: MachineConfiguration(cpu: cpu, processors: 2, memory: 1024),
+            scripts: [.takeover, .kvm, .aftermath], extent: cpu == .cortexA72 ? .short : .full)
     }
 
     /// The same on machines whose RAM is not one piece.
