@@ -50,6 +50,39 @@ int32_t clinux_kvm_set_memory(int32_t vm, uint32_t slot, uint64_t address, uint6
     return call(vm, KVM_SET_USER_MEMORY_REGION, &region);
 }
 
+// The C library's headers may be older than these two.
+struct private_memory {
+    uint64_t size, flags, reserved[6];
+};
+
+struct private_region {
+    struct kvm_userspace_memory_region region;
+    uint64_t offset;
+    uint32_t descriptor, padding;
+    uint64_t reserved[14];
+};
+
+enum { PRIVATE_REGION = 1 << 2, PRIVATE_MAPPABLE = 1 << 0, PRIVATE_INITIALLY_SHARED = 1 << 1 };
+
+int32_t clinux_kvm_set_private_memory(int32_t vm, uint32_t slot, uint64_t address, uint64_t size, void *memory,
+                                      int32_t descriptor)
+{
+    struct private_region region = {
+        .region = {
+            .slot = slot, .flags = PRIVATE_REGION, .guest_phys_addr = address, .memory_size = size,
+            .userspace_addr = (uintptr_t)memory,
+        },
+        .descriptor = (uint32_t)descriptor,
+    };
+    return call(vm, _IOW(KVMIO, 0x49, struct private_region), &region);
+}
+
+int32_t clinux_kvm_create_private_memory(int32_t vm, uint64_t size)
+{
+    struct private_memory memory = { .size = size, .flags = PRIVATE_MAPPABLE | PRIVATE_INITIALLY_SHARED };
+    return call(vm, _IOWR(KVMIO, 0xd4, struct private_memory), &memory);
+}
+
 int32_t clinux_kvm_create_vcpu(int32_t vm, uint64_t index)
 {
     return call_number(vm, KVM_CREATE_VCPU, index);

@@ -58,9 +58,10 @@ int32_t clinux_limits(struct clinux_limits *limits)
     return 0;
 }
 
-void *_Nullable clinux_map_memory(uint64_t size, uint64_t alignment, int32_t *error)
+// Maps `size` bytes at a multiple of `alignment`: a file's, or anonymous ones without a file.
+static void *map(uint64_t size, uint64_t alignment, int fd, int32_t *error)
 {
-    // One alignment more than needed is mapped, and what is too much at both ends is given back.
+    // Room for one alignment more than needed is taken, and what is too much at both ends is given back.
     char *memory = mmap(NULL, size + alignment, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) {
         *error = errno;
@@ -71,7 +72,22 @@ void *_Nullable clinux_map_memory(uint64_t size, uint64_t alignment, int32_t *er
         munmap(memory, before);
     if (alignment - before > 0)
         munmap(memory + before + size, alignment - before);
+    if (fd >= 0 && mmap(memory + before, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
+        *error = errno;
+        munmap(memory + before, size);
+        return NULL;
+    }
     return memory + before;
+}
+
+void *_Nullable clinux_map_memory(uint64_t size, uint64_t alignment, int32_t *error)
+{
+    return map(size, alignment, -1, error);
+}
+
+void *_Nullable clinux_map_shared(int32_t fd, uint64_t size, uint64_t alignment, int32_t *error)
+{
+    return map(size, alignment, fd, error);
 }
 
 void clinux_unmap(void *memory, uint64_t size)

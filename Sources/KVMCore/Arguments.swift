@@ -42,6 +42,40 @@ public struct MemoryRegionArgument: Equatable, Sendable {
     }
 }
 
+extension MemoryRegionArgument {
+    /// KVM_MEM_GUEST_MEMFD.
+    public static let privateFlag: UInt32 = 1 << 2
+}
+
+/// `struct kvm_userspace_memory_region2`, which begins as the older one does.
+public struct PrivateRegionArgument: Equatable, Sendable {
+    /// The part that both have.
+    public let region: MemoryRegionArgument
+    /// The first byte in the private memory.
+    public let offset: UInt64
+    /// The descriptor of the private memory.
+    public let descriptor: Int32
+
+    /// Decodes the structure. Padding is not looked at, as in Linux.
+    public init(_ words: InlineArray<20, UInt64>) {
+        region = MemoryRegionArgument([words[0], words[1], words[2], words[3]])
+        offset = words[4]
+        descriptor = Int32(truncatingIfNeeded: words[5])
+    }
+
+    /// Whether the region's memory is that of the descriptor (KVM_MEM_GUEST_MEMFD). A region that is deleted needs
+    /// none.
+    public var isPrivate: Bool { region.flags & MemoryRegionArgument.privateFlag != 0 && region.size > 0 }
+
+    /// The first page of the memory that is meant, by its index.
+    /// - Parameter pages: how many pages the memory has.
+    public func firstPage(of pages: UInt64) throws(LinuxError) -> UInt64 {
+        let (end, overflow) = offset.addingReportingOverflow(region.size)
+        guard offset & (PageUnit.size &- 1) == 0, !overflow, end <= pages << PageUnit.shift else { throw .invalid }
+        return offset >> PageUnit.shift
+    }
+}
+
 /// `struct kvm_device_attr`.
 public struct DeviceAttributeArgument: Equatable, Sendable {
     /// Nothing is defined here; Linux does not look.

@@ -43,6 +43,12 @@ public enum Capability: UInt64, CaseIterable, Sendable {
     case addressBits = 165
     /// KVM_CAP_ARM_IRQ_LINE_LAYOUT_2.
     case irqLineLayout2 = 174
+    /// KVM_CAP_USER_MEMORY2: KVM_SET_USER_MEMORY_REGION2 is there.
+    case userMemory2 = 231
+    /// KVM_CAP_GUEST_MEMFD: descriptors of private memory, for protected VMs.
+    case privateMemory = 234
+    /// KVM_CAP_GUEST_MEMFD_FLAGS: the flags of such a descriptor.
+    case privateMemoryFlags = 244
 }
 
 /// What the answers depend on.
@@ -61,8 +67,18 @@ public struct MachineLimits: Equatable, Sendable {
         self.vcpus = vcpus
     }
 
+    /// Whom KVM_CHECK_EXTENSION is asked.
+    public enum Answerer: Sendable {
+        /// `/dev/kvm`, which tells what some VM can have.
+        case system
+        /// A VM that the host can read.
+        case normalVM
+        /// A protected VM.
+        case protectedVM
+    }
+
     /// The answer to KVM_CHECK_EXTENSION.
-    public func answer(to capability: UInt64) -> Int64 {
+    public func answer(to capability: UInt64, of answerer: Answerer) -> Int64 {
         switch Capability(rawValue: capability) {
         case nil: 0
         case .recommendedVCPUs: Int64(clamping: min(hostCPUs, vcpus))
@@ -71,8 +87,12 @@ public struct MachineLimits: Equatable, Sendable {
         case .addressBits: Int64(clamping: addressBits)
         case .irqchip, .userMemory, .mpState, .syncMMU, .destroyMemoryRegionWorks, .joinMemoryRegionsWorks,
             .internalErrorData, .oneRegister, .psci, .deviceControl, .psci02, .checkExtensionVM, .immediateExit,
-            .irqLineLayout2:
+            .irqLineLayout2, .userMemory2:
             1
+        // A normal VM's memory is the process's own, and so can be swapped.
+        case .privateMemory: answerer == .normalVM ? 0 : 1
+        case .privateMemoryFlags:
+            answerer == .normalVM ? 0 : Int64(clamping: PrivateMemoryArgument.Flags.all.rawValue)
         }
     }
 }

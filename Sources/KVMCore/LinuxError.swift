@@ -16,6 +16,8 @@ public enum LinuxError: Int32, Error, CaseIterable, Sendable {
     case tooBig = 7
     /// The vCPU is not initialised.
     case notExecutable = 8
+    /// There is no such descriptor.
+    case badDescriptor = 9
     /// There is no memory.
     case noMemory = 12
     /// An address of the process cannot be used.

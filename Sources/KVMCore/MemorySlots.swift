@@ -42,6 +42,20 @@ public struct GuestRun: Equatable, Sendable {
     }
 }
 
+/// The part of a private-memory descriptor that is a slot's memory.
+public struct PrivateSource: Equatable, BitwiseCopyable, Sendable {
+    /// What the kernel knows the descriptor's memory by; never 0.
+    public var object: UInt64
+    /// Index of the first page.
+    public var firstPage: UInt64
+
+    /// A part by its fields.
+    public init(object: UInt64, firstPage: UInt64) {
+        self.object = object
+        self.firstPage = firstPage
+    }
+}
+
 /// One memory slot.
 public struct MemorySlot: Equatable, BitwiseCopyable, Sendable {
     /// Slots that a VM can have.
@@ -57,21 +71,29 @@ public struct MemorySlot: Equatable, BitwiseCopyable, Sendable {
     public var pages: UInt64
     /// Address of the first page in the process.
     public var userAddress: UInt64
+    /// The private memory that the guest gets instead of the process's.
+    public var source: PrivateSource?
 
     /// A slot by its fields.
-    public init(number: UInt32, firstFrame: UInt64, pages: UInt64, userAddress: UInt64) {
+    public init(
+        number: UInt32, firstFrame: UInt64, pages: UInt64, userAddress: UInt64, source: PrivateSource? = nil
+    ) {
         self.number = number
         self.firstFrame = firstFrame
         self.pages = pages
         self.userAddress = userAddress
+        self.source = source
     }
 
     /// All guest pages.
     public var run: GuestRun { GuestRun(first: firstFrame, pages: pages) }
 
+    /// Whether the slot has a guest frame.
+    public func contains(_ frame: UInt64) -> Bool { frame >= firstFrame && frame &- firstFrame < pages }
+
     /// Where the process has a guest frame; nil if it is not in this slot.
     public func userAddress(of frame: UInt64) -> UInt64? {
-        guard frame >= firstFrame, frame &- firstFrame < pages else { return nil }
+        guard contains(frame) else { return nil }
         return userAddress &+ (frame &- firstFrame) << PageUnit.shift
     }
 
@@ -90,7 +112,7 @@ public struct MemorySlot: Equatable, BitwiseCopyable, Sendable {
 
     /// The guest pages behind user addresses `start ..< end`; nil if there are none.
     func run(behind start: UInt64, _ end: UInt64) -> GuestRun? {
-        guard pages > 0 else { return nil }
+        guard pages > 0, source == nil else { return nil }
         let ownEnd = userAddress &+ pages << PageUnit.shift
         let from = max(start & ~(PageUnit.size &- 1), userAddress)
         let to = min(end, ownEnd)
@@ -110,6 +132,8 @@ public enum SlotChange: Equatable, Sendable {
     case added
     /// These pages are no longer where they were.
     case removed(GuestRun)
+    /// The same, and the slot's part of private memory is free.
+    case released(GuestRun, PrivateSource)
 }
 
 /// What a region must keep to.
@@ -167,7 +191,7 @@ public struct MemorySlots<Store: SlotStore>: ~Copyable {
 
     /// The slot that has a guest frame.
     public func slot(of frame: UInt64) -> MemorySlot? {
-        for place in 0..<end where places[place].userAddress(of: frame) != nil { return places[place] }
+        for place in 0..<end where places[place].contains(frame) { return places[place] }
         return nil
     }
 
@@ -178,11 +202,14 @@ public struct MemorySlots<Store: SlotStore>: ~Copyable {
         return places[place].run(behind: start, end)
     }
 
-    /// KVM_SET_USER_MEMORY_REGION: creates, moves or deletes a slot. Checks and errors are Linux's; flags
-    /// are refused, because neither dirty logs nor read-only slots are offered.
-    public mutating func change(_ region: MemoryRegionArgument, limits: RegionLimits) throws(LinuxError) -> SlotChange {
+    /// KVM_SET_USER_MEMORY_REGION and KVM_SET_USER_MEMORY_REGION2: creates, moves or deletes a slot. Checks and
+    /// errors are Linux's; neither dirty logs nor read-only slots are offered.
+    /// - Parameter source: the private memory that the region names.
+    public mutating func change(
+        _ region: MemoryRegionArgument, source: PrivateSource? = nil, limits: RegionLimits
+    ) throws(LinuxError) -> SlotChange {
         let offset = PageUnit.size &- 1
-        guard region.flags == 0 else { throw .invalid }
+        guard region.flags & ~(source == nil && region.size > 0 ? 0 : MemoryRegionArgument.privateFlag) == 0 else { throw .invalid }
         guard region.size & offset == 0, region.guestAddress & offset == 0, region.userAddress & offset == 0,
             region.userAddress <= limits.userLimit, region.size <= limits.userLimit &- region.userAddress
         else { throw .invalid }
@@ -190,7 +217,7 @@ public struct MemorySlots<Store: SlotStore>: ~Copyable {
         guard region.guestAddress &+ region.size >= region.guestAddress else { throw .invalid }
         let slot = MemorySlot(
             number: region.slot, firstFrame: region.guestAddress >> PageUnit.shift,
-            pages: region.size >> PageUnit.shift, userAddress: region.userAddress)
+            pages: region.size >> PageUnit.shift, userAddress: region.userAddress, source: source)
         guard slot.pages <= MemorySlot.maximumPages else { throw .invalid }
         let old = place(of: region.slot)
         guard slot.pages > 0 else {
@@ -198,10 +225,14 @@ public struct MemorySlots<Store: SlotStore>: ~Copyable {
             let run = places[old].run
             var gone = places[old]
             gone.pages = 0
+            gone.source = nil
+            let source = places[old].source
             places[old] = gone
-            return .removed(run)
+            return source.map { .released(run, $0) } ?? .removed(run)
         }
         if let old {
+            // A slot of private memory can only be deleted.
+            guard source == nil, places[old].source == nil else { throw .invalid }
             guard places[old].pages == slot.pages, places[old].userAddress == slot.userAddress else { throw .invalid }
             if places[old].firstFrame == slot.firstFrame { return .none }
         }
@@ -228,6 +259,12 @@ public struct MemorySlots<Store: SlotStore>: ~Copyable {
         for place in 0..<end where place != own && places[place].pages > 0 {
             let other = places[place]
             if slot.firstFrame < other.firstFrame &+ other.pages, other.firstFrame < slot.firstFrame &+ slot.pages {
+                return true
+            }
+            // Nor can one page of private memory be at two places of the guest.
+            if let source = slot.source, let taken = other.source, source.object == taken.object,
+                source.firstPage < taken.firstPage &+ other.pages, taken.firstPage < source.firstPage &+ slot.pages
+            {
                 return true
             }
         }

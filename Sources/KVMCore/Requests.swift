@@ -23,12 +23,16 @@ public enum VMRequest: UInt32, CaseIterable, Sendable {
     case createVCPU = 0xAE41
     /// KVM_SET_USER_MEMORY_REGION.
     case setUserMemoryRegion = 0x4020_AE46
+    /// KVM_SET_USER_MEMORY_REGION2.
+    case setUserMemoryRegion2 = 0x40A0_AE49
     /// KVM_IRQ_LINE.
     case irqLine = 0x4008_AE61
     /// KVM_ARM_PREFERRED_TARGET.
     case preferredTarget = 0x8020_AEAF
     /// KVM_CREATE_DEVICE.
     case createDevice = 0xC00C_AEE0
+    /// KVM_CREATE_GUEST_MEMFD.
+    case createPrivateMemory = 0xC040_AED4
     /// KVM_HAS_DEVICE_ATTR: a VM has no attributes of its own.
     case hasDeviceAttribute = 0x4018_AEE3
 }

@@ -31,6 +31,7 @@ public enum CommandLineParser {
         case processors = "--cpus"
         case memory = "--memory"
         case protected = "--protected"
+        case privateMemory = "--private-memory"
         case json = "--json"
         case dryRun = "--dry-run"
     }
@@ -52,7 +53,7 @@ public enum CommandLineParser {
             case .protected, .json, .dryRun:
                 guard attached == nil else { throw .unwantedValue(name) }
                 setSwitch(option, in: &options)
-            case .kernel, .initrd, .commandLine, .processors, .memory:
+            case .kernel, .initrd, .commandLine, .processors, .memory, .privateMemory:
                 if let attached {
                     try setValue(option, attached, in: &options)
                 } else {
@@ -61,6 +62,9 @@ public enum CommandLineParser {
                     index += 1
                 }
             }
+        }
+        guard options.protection == .protected || options.privateMemory == .best else {
+            throw .privateMemoryWithoutProtection
         }
         // The host's own initrd goes with the host's own kernel: another kernel could not load its modules.
         if options.kernel != .hostsOwn, options.initrd == .hostsOwn { options.initrd = .none }
@@ -72,7 +76,7 @@ public enum CommandLineParser {
         case .protected: options.protection = .protected
         case .json: options.report = .json
         case .dryRun: options.mode = .dryRun
-        case .kernel, .initrd, .commandLine, .processors, .memory: break
+        case .kernel, .initrd, .commandLine, .processors, .memory, .privateMemory: break
         }
     }
 
@@ -89,6 +93,12 @@ public enum CommandLineParser {
         case .commandLine: options.commandLine = try KernelCommandLine(value)
         case .processors: options.processors = try ProcessorCount(parsing: value)
         case .memory: options.memory = try MemorySize(parsing: value)
+        case .privateMemory:
+            switch value {
+            case "descriptor": options.privateMemory = .descriptor
+            case "pinned": options.privateMemory = .pinned
+            default: throw .unknownPrivateMemory(value)
+            }
         case .protected, .json, .dryRun: break
         }
     }

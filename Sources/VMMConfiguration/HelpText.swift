@@ -23,6 +23,9 @@ public enum HelpText {
           --cpus N          virtual CPUs, 1 to 8 (default: 1)
           --memory SIZE     memory with K, M or G behind the number (default: 512M)
           --protected       ask the hypervisor for a VM that the host cannot read
+          --private-memory KIND
+                            of a protected VM: "descriptor" (pages leave this process)
+                            or "pinned" (default: descriptor if KVM has them)
           --dry-run         check everything and print the plan; leave /dev/kvm alone
           --json            report as JSON, one object a line, on standard error
 

@@ -33,6 +33,16 @@ public enum Protection: Equatable, Sendable {
     case protected
 }
 
+/// Where a protected guest's memory comes from.
+public enum PrivateMemoryChoice: Equatable, Sendable {
+    /// Nothing was said: a descriptor if KVM has them, else pinned memory.
+    case best
+    /// A descriptor of private memory, whose pages are no process's any more once the guest has them.
+    case descriptor
+    /// Memory of this process that stays mapped and cannot be used any more.
+    case pinned
+}
+
 /// How `martlet` reports on standard error.
 public enum ReportFormat: Equatable, Sendable {
     /// Sentences for a person.
@@ -73,6 +83,8 @@ public struct RunOptions: Equatable, Sendable {
     public var memory: MemorySize = .standard
     /// Normal or protected.
     public var protection: Protection = .normal
+    /// Where a protected guest's memory comes from.
+    public var privateMemory: PrivateMemoryChoice = .best
     /// How to report.
     public var report: ReportFormat = .text
     /// Run or plan.

@@ -32,6 +32,10 @@ public enum UsageError: Explainable, Equatable, Sendable {
     case processorsNotANumber(String)
     /// `--cpus` is not from 1 to 8.
     case processorsOutOfRange(String)
+    /// `--private-memory` is neither kind.
+    case unknownPrivateMemory(String)
+    /// `--private-memory` without `--protected`.
+    case privateMemoryWithoutProtection
     /// `--cmdline` is longer than the kernel keeps; the length in bytes.
     case commandLineTooLong(Int)
 
@@ -78,6 +82,14 @@ public enum UsageError: Explainable, Equatable, Sendable {
         case .processorsOutOfRange(let text):
             usage(
                 "the CPU count '\(text)' is out of range", "a guest has 1 to 8 CPUs", "write, for example, `--cpus 2`")
+        case .unknownPrivateMemory(let text):
+            usage(
+                "there is no private memory '\(text)'", "it is `descriptor` or `pinned`",
+                "leave `--private-memory` out for what this host does best")
+        case .privateMemoryWithoutProtection:
+            usage(
+                "a normal VM has no private memory", "`--private-memory` was given without `--protected`",
+                "add `--protected`, or leave `--private-memory` out")
         case .commandLineTooLong(let count):
             Explanation(
                 what: "the kernel command line is too long",

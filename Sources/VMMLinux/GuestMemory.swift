@@ -8,9 +8,11 @@ public import VMMConfiguration
 public import VMMRun
 
 /// What the guest's RAM is made of.
-public enum MemoryBacking: Equatable, Sendable {
+public enum MemoryBacking: ~Copyable, Sendable {
     /// Ordinary anonymous memory of this process.
     case anonymous
+    /// A descriptor of private memory, as large as the RAM.
+    case descriptor(Descriptor)
 }
 
 /// The guest's RAM. It is unmapped when its owner is gone, which must be after the VM is.
@@ -21,20 +23,23 @@ public enum MemoryBacking: Equatable, Sendable {
     /// The guest-physical addresses of the RAM.
     public let range: GuestRange
     let base: UnsafeMutableRawPointer
+    let backing: MemoryBacking
 
     /// Maps the RAM of a guest.
-    public init(_ range: GuestRange, backing: MemoryBacking, asked: MemorySize) throws(HostFailure) {
-        switch backing {
-        case .anonymous:
-            var error: Int32 = 0
-            // Safety: a fresh mapping of the size asked for, at a multiple of 2 MiB so that huge pages can back it.
-            guard let base = unsafe clinux_map_memory(range.count, 2 << 20, &error) else {
-                throw .memory(
-                    MemoryRefusal(asked: asked, error: SystemError(error), limits: GuestMemory.limits()))
+    init(_ range: GuestRange, backing: consuming MemoryBacking, asked: MemorySize) throws(HostFailure) {
+        var error: Int32 = 0
+        // Safety: a fresh mapping of the size asked for, at a multiple of 2 MiB so that huge pages can back it.
+        let base =
+            switch backing {
+            case .anonymous: unsafe clinux_map_memory(range.count, 2 << 20, &error)
+            case .descriptor(let file): unsafe clinux_map_shared(file.number, range.count, 2 << 20, &error)
             }
-            unsafe self.base = unsafe base
-            self.range = range
+        guard let base = unsafe base else {
+            throw .memory(MemoryRefusal(asked: asked, error: SystemError(error), limits: GuestMemory.limits()))
         }
+        unsafe self.base = unsafe base
+        self.range = range
+        self.backing = backing
     }
 
     // Safety: the mapping is this value's own and of this size.

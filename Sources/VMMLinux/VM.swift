@@ -28,6 +28,7 @@ public final class VM: Sendable {
         static let scalableVectors: UInt32 = 170
         static let pointerAuthenticationAddress: UInt32 = 171
         static let pointerAuthenticationGeneric: UInt32 = 172
+        static let privateMemoryFlags: UInt32 = 244
     }
 
     /// The bit of a VM's type that asks for a protected one.
@@ -55,8 +56,14 @@ public final class VM: Sendable {
         guard clinux_kvm_check_extension(kvm.number, number) > 0 else { throw .missing(capability) }
     }
 
-    /// Builds the machine of `plan` around `memory`, which holds all that the guest starts with.
-    public init(_ plan: MachinePlan, memory: consuming GuestMemory) throws(HostFailure) {
+    /// A virtual machine without CPUs, devices and memory.
+    public struct Shell: ~Copyable {
+        fileprivate let kvm: Descriptor
+        fileprivate let vm: Descriptor
+    }
+
+    /// Creates the machine of `plan`, empty so far.
+    public static func open(_ plan: MachinePlan) throws(HostFailure) -> Shell {
         let kvm = try VM.open()
         try VM.require(Capability.userMemory, .userMemory, of: kvm)
         try VM.require(Capability.oneRegister, .oneRegister, of: kvm)
@@ -68,15 +75,46 @@ public final class VM: Sendable {
             throw .tooManyProcessors(asked: plan.processors, most: most)
         }
         let vm = try VM.create(plan, kvm: kvm)
+        return Shell(kvm: kvm, vm: vm)
+    }
 
+    /// The memory of `plan`, from where it can come from on this host.
+    public static func makeMemory(_ plan: MachinePlan, for shell: borrowing Shell) throws(HostFailure) -> GuestMemory {
+        guard plan.protection == .protected, plan.privateMemory != .pinned else {
+            return try GuestMemory(plan.map.memory, backing: .anonymous, asked: plan.memory)
+        }
+        // Both flags: the guest's first content is written through a mapping.
+        guard clinux_kvm_check_extension(shell.vm.number, Capability.privateMemoryFlags) & 3 == 3 else {
+            if plan.privateMemory == .descriptor { throw .missing(.privateMemory) }
+            return try GuestMemory(plan.map.memory, backing: .anonymous, asked: plan.memory)
+        }
+        let file: Descriptor
+        do throws(SystemError) {
+            file = try Descriptor(
+                owning: clinux_kvm_create_private_memory(shell.vm.number, plan.map.memory.count))
+        } catch {
+            throw .step(.createPrivateMemory, error)
+        }
+        return try GuestMemory(plan.map.memory, backing: .descriptor(file), asked: plan.memory)
+    }
+
+    /// Builds the machine of `plan` around `memory`, which holds all that the guest starts with.
+    public init(_ plan: MachinePlan, in shell: consuming Shell, memory: consuming GuestMemory) throws(HostFailure) {
         // Safety: the memory is mapped, of this size, and outlives the VM.
-        let result = unsafe clinux_kvm_set_memory(
-            vm.number, 0, memory.range.start.value, memory.range.count, memory.base)
+        let result =
+            switch memory.backing {
+            case .anonymous:
+                unsafe clinux_kvm_set_memory(
+                    shell.vm.number, 0, memory.range.start.value, memory.range.count, memory.base)
+            case .descriptor(let file):
+                unsafe clinux_kvm_set_private_memory(
+                    shell.vm.number, 0, memory.range.start.value, memory.range.count, memory.base, file.number)
+            }
         guard result == 0 else { throw .step(.setMemory, SystemError(result)) }
 
-        processors = try VM.createProcessors(plan, kvm: kvm, vm: vm)
-        gic = try VM.createInterruptController(plan.map, vm: vm)
-        self.vm = vm
+        processors = try VM.createProcessors(plan, kvm: shell.kvm, vm: shell.vm)
+        gic = try VM.createInterruptController(plan.map, vm: shell.vm)
+        vm = shell.vm
         self.memory = memory
     }
 

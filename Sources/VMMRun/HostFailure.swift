@@ -37,6 +37,8 @@ public enum HostFailure: Explainable, Equatable, Sendable {
         case devices
         /// Stopping a vCPU without a race.
         case immediateExit
+        /// A descriptor of private memory that can be mapped.
+        case privateMemory
 
         var name: String {
             switch self {
@@ -45,12 +47,15 @@ public enum HostFailure: Explainable, Equatable, Sendable {
             case .psci: "KVM_CAP_ARM_PSCI_0_2"
             case .devices: "KVM_CAP_DEVICE_CTRL"
             case .immediateExit: "KVM_CAP_IMMEDIATE_EXIT"
+            case .privateMemory: "KVM_CAP_GUEST_MEMFD_FLAGS"
             }
         }
     }
 
     /// A step on the way to a running machine.
     public enum Step: Equatable, Sendable {
+        /// Creating a descriptor of private memory.
+        case createPrivateMemory
         /// Handing the memory to the VM.
         case setMemory
         /// Creating a vCPU.
@@ -76,6 +81,7 @@ public enum HostFailure: Explainable, Equatable, Sendable {
 
         var name: String {
             switch self {
+            case .createPrivateMemory: "creating private memory"
             case .setMemory: "giving the guest its memory"
             case .createProcessor: "creating a CPU"
             case .initProcessor: "initialising a CPU"
@@ -99,6 +105,10 @@ public enum HostFailure: Explainable, Equatable, Sendable {
             refused(
                 "/dev/kvm cannot be used", "it speaks version \(version) of KVM's interface and martlet version 12",
                 "check what serves it (`ls -l /dev/kvm`)")
+        case .missing(.privateMemory):
+            refused(
+                "this KVM has no descriptors of private memory",
+                "it lacks \(Capability.privateMemory.name) for protected VMs", "use `--private-memory pinned`")
         case .missing(let capability):
             refused("this KVM cannot run the guest", "it lacks \(capability.name)", "use a newer host kernel")
         case .tooManyProcessors(let asked, let most):

@@ -15,6 +15,10 @@ public struct MachinePlan: Equatable, Sendable {
     public let processors: Int
     /// Normal or protected.
     public let protection: Protection
+    /// Where a protected guest's memory comes from.
+    public let privateMemory: PrivateMemoryChoice
+    /// The guest's memory as the person wrote it.
+    public let memory: MemorySize
     /// The path of the kernel.
     public let kernelPath: String
     /// The path of the initrd.
@@ -30,6 +34,8 @@ public struct MachinePlan: Equatable, Sendable {
         self.boot = boot
         self.processors = options.processors.value
         self.protection = options.protection
+        self.privateMemory = options.privateMemory
+        self.memory = options.memory
         self.kernelPath = kernelPath
         self.initrdPath = initrdPath
         self.commandLine = options.commandLine.text

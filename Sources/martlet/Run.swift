@@ -49,12 +49,8 @@ private func boot(_ options: RunOptions) throws(Failure) -> RunOutcome? {
         Terminal.answer(plan.report(as: options.report))
         return nil
     }
-    let memory: GuestMemory
-    do throws(HostFailure) {
-        memory = try GuestMemory(plan.map.memory, backing: .anonymous, asked: options.memory)
-    } catch {
-        throw .host(error)
-    }
+    let shell = try host { () throws(HostFailure) in try VM.open(plan) }
+    let memory = try host { () throws(HostFailure) in try VM.makeMemory(plan, for: shell) }
     do throws(FileFailure) {
         try files.kernel.load(into: memory, at: plan.boot.kernel)
         if let range = plan.boot.initrd { try files.initrd?.load(into: memory, at: range) }
@@ -68,13 +64,22 @@ private func boot(_ options: RunOptions) throws(Failure) -> RunOutcome? {
             map: plan.map, processors: plan.processors, commandLine: plan.commandLine, initrd: plan.boot.initrd,
             seed: seed)
         memory.write(guest.deviceTree(), at: plan.boot.deviceTree.start)
-        let vm = try VM(plan, memory: memory)
+        let vm = try VM(plan, in: shell, memory: memory)
         let machine = try RunningMachine(vm, map: plan.map)
         let signals = try Signals()
         let terminal = Terminal()
         announce(options, kind: terminal.kind)
         var loop = ConsoleLoop(machine, terminal: terminal, signals: signals)
         return try loop.run()
+    } catch {
+        throw .host(error)
+    }
+}
+
+/// Does what the host can refuse.
+private func host<Result: ~Copyable>(_ body: () throws(HostFailure) -> Result) throws(Failure) -> Result {
+    do throws(HostFailure) {
+        return try body()
     } catch {
         throw .host(error)
     }

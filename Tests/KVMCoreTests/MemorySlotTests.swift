@@ -23,8 +23,10 @@ private final class Table {
     func run(at place: Int, behind start: UInt64, _ end: UInt64) -> GuestRun? {
         slots.run(at: place, behind: start, end)
     }
-    func change(_ region: MemoryRegionArgument, _ limits: RegionLimits) throws(LinuxError) -> SlotChange {
-        try slots.change(region, limits: limits)
+    func change(
+        _ region: MemoryRegionArgument, _ limits: RegionLimits, source: PrivateSource? = nil
+    ) throws(LinuxError) -> SlotChange {
+        try slots.change(region, source: source, limits: limits)
     }
 }
 
@@ -36,6 +38,36 @@ private final class Table {
         user: UInt64 = 0x7F00_0000_0000, flags: UInt32 = 0
     ) -> MemoryRegionArgument {
         MemoryRegionArgument(slot: slot, flags: flags, guestAddress: guest, size: size, userAddress: user)
+    }
+
+    @Test func slotsOfPrivateMemory() throws {
+        let table = Table()
+        let source = PrivateSource(object: 0x1000, firstPage: 16)
+        let flag = MemoryRegionArgument.privateFlag
+        let private0 = region(flags: flag)
+        // The flag and the memory belong together.
+        #expect(throws: LinuxError.invalid) { try table.change(private0, Self.limits) }
+        #expect(try table.change(private0, Self.limits, source: source) == .added)
+        #expect(table.slot(of: 0x8_0001)?.source == source)
+        // The process's mappings mean nothing to it.
+        #expect(table.run(at: 0, behind: 0, .max) == nil)
+        // It cannot be changed, not even into itself, and no page of it is at two places.
+        #expect(throws: LinuxError.invalid) { try table.change(private0, Self.limits, source: source) }
+        #expect(throws: LinuxError.invalid) { try table.change(region(), Self.limits) }
+        let elsewhere = region(1, at: 0x9000_0000, flags: flag)
+        for first: UInt64 in [16, 0, 1, 271] {
+            #expect(throws: LinuxError.exists) {
+                try table.change(elsewhere, Self.limits, source: PrivateSource(object: 0x1000, firstPage: first))
+            }
+        }
+        #expect(
+            try table.change(elsewhere, Self.limits, source: PrivateSource(object: 0x1000, firstPage: 272)) == .added)
+        #expect(
+            try table.change(region(size: 0, flags: flag), Self.limits)
+                == .released(GuestRun(first: 0x8_0000, pages: 256), source))
+        #expect(table.slot(of: 0x8_0001) == nil)
+        #expect(try table.change(region(), Self.limits) == .added)
+        #expect(table.slot(of: 0x8_0001)?.source == nil)
     }
 
     @Test func theStructureIsLinux() {

@@ -73,13 +73,19 @@ import Testing
 
     @Test func capabilitiesAreTold() {
         let limits = MachineLimits(physicalBits: 52, hostCPUs: 4, vcpus: 64)
-        #expect(limits.answer(to: 165) == 48)
-        #expect(limits.answer(to: 9) == 4)
-        #expect(limits.answer(to: 66) == 64)
-        #expect(limits.answer(to: 10) == 128)
-        #expect(limits.answer(to: 3) == 1)
-        // Coalesced MMIO, IRQFD, IOEVENTFD, read-only memory, SVE, guest_memfd, and what nobody knows.
-        for absent: UInt64 in [15, 32, 36, 81, 170, 234, 9999, .max] { #expect(limits.answer(to: absent) == 0) }
+        #expect(limits.answer(to: 165, of: .system) == 48)
+        #expect(limits.answer(to: 9, of: .system) == 4)
+        #expect(limits.answer(to: 66, of: .system) == 64)
+        #expect(limits.answer(to: 10, of: .system) == 128)
+        #expect(limits.answer(to: 3, of: .system) == 1)
+        // Coalesced MMIO, IRQFD, IOEVENTFD, read-only memory, SVE, memory attributes, and what nobody knows.
+        for absent: UInt64 in [15, 32, 36, 81, 170, 233, 9999, .max] {
+            #expect(limits.answer(to: absent, of: .system) == 0)
+        }
+        // Private memory is for protected VMs.
+        #expect(limits.answer(to: 234, of: .system) == 1 && limits.answer(to: 244, of: .system) == 3)
+        #expect(limits.answer(to: 234, of: .protectedVM) == 1 && limits.answer(to: 244, of: .protectedVM) == 3)
+        #expect(limits.answer(to: 234, of: .normalVM) == 0 && limits.answer(to: 244, of: .normalVM) == 0)
     }
 
     @Test func lifeOfAVCPU() throws {

@@ -101,7 +101,8 @@ import VMMConfiguration
 
     @Test func theHelpNamesEveryOptionAndStatus() {
         for option in [
-            "--kernel", "--initrd", "--cmdline", "--cpus", "--memory", "--protected", "--dry-run", "--json", "Ctrl-A x",
+            "--kernel", "--initrd", "--cmdline", "--cpus", "--memory", "--protected", "--private-memory",
+            "--dry-run", "--json", "Ctrl-A x",
         ] { #expect(HelpText.help.contains(option)) }
         for status in ["0", "2", "3", "4", "5", "6", "32", "33", "34", "128 + n"] {
             #expect(HelpText.help.contains(" \(status)  "))

@@ -10,6 +10,7 @@
 
 struct martlet_vm;
 struct martlet_vcpu;
+struct martlet_private;
 
 /* x0 to x11 of a call to EL2, in and out. */
 struct martlet_registers {
@@ -154,6 +155,30 @@ int martlet_kernel_pin(struct martlet_vm *vm, martlet_u64 guest, martlet_u64 use
 void martlet_kernel_unpin(struct martlet_vm *vm, martlet_u64 guest);
 /* Undoes all pins of a VM. */
 void martlet_kernel_unpin_all(struct martlet_vm *vm);
+/* Private memory of `size` bytes with zeroed Swift state, held by one reference; NULL without
+ * memory. */
+struct martlet_private *martlet_kernel_private_make(martlet_u64 state_size, martlet_u64 size);
+/* A descriptor that takes over the caller's reference, or a negative error number. */
+int martlet_kernel_private_open(struct martlet_private *memory);
+/* The memory of a descriptor of the calling process, with a reference. 0; -EBADF; or -EINVAL if it
+ * is another kind of descriptor. */
+int martlet_kernel_private_get(int descriptor, struct martlet_private **memory);
+/* Drops a reference; the last one frees. */
+void martlet_kernel_private_put(struct martlet_private *memory);
+void *martlet_kernel_private_state(struct martlet_private *memory);
+/* Whose the pages are, and that they are mapped accordingly. Held around the calls below that need
+ * the memory. */
+void martlet_kernel_private_lock(struct martlet_private *memory);
+void martlet_kernel_private_unlock(struct martlet_private *memory);
+/* 1 << order zeroed pages, charged to the calling process: the first frame, or 0. */
+martlet_u64 martlet_kernel_private_take(martlet_u32 order);
+void martlet_kernel_private_give(martlet_u64 first, martlet_u64 pages);
+/* Takes the pages from `index` on out of all mappings, and marks their frames as offline. */
+void martlet_kernel_private_hide(struct martlet_private *memory, martlet_u64 index, martlet_u64 first,
+                                 martlet_u64 pages);
+/* The frames are no longer offline. */
+void martlet_kernel_private_reveal(martlet_u64 first, martlet_u64 pages);
+
 /* The page at a user address of the calling process, faulted in; writable if it can be had so
  * without a fault or must. 0 or a negative error number. */
 int martlet_kernel_user_page_get(martlet_u64 address, martlet_u32 must_write, struct martlet_user_page *page);
@@ -180,6 +205,12 @@ void martlet_kvm_invalidate_end(struct martlet_vm *vm, martlet_u64 start, martle
 void martlet_kvm_release(struct martlet_vm *vm);
 /* Nothing refers to the VM any more: EL2 must give back all that it has of it. */
 void martlet_kvm_destroy(struct martlet_vm *vm);
+/* Nonzero: a process may map the private memory. */
+martlet_u32 martlet_kvm_private_can_map(struct martlet_private *memory);
+/* The frame of a page that a process touches, or a negative error number. Called locked. */
+long long martlet_kvm_private_fault(struct martlet_private *memory, martlet_u64 index);
+/* Nothing refers to the private memory any more. */
+void martlet_kvm_private_release(struct martlet_private *memory);
 /* Nonzero: a sleeping vCPU has something to do. */
 martlet_u32 martlet_kvm_is_runnable(struct martlet_vcpu *vcpu);
 /* The virtual timer's interrupt has reached the host. */

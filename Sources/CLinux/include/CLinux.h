@@ -76,6 +76,8 @@ struct clinux_limits {
 int32_t clinux_limits(struct clinux_limits *limits);
 /// Anonymous, zeroed memory at a multiple of `alignment`; NULL on failure, with the errno in `*error`.
 void *_Nullable clinux_map_memory(uint64_t size, uint64_t alignment, int32_t *error);
+/// The same of a file's pages, shared with it.
+void *_Nullable clinux_map_shared(int32_t fd, uint64_t size, uint64_t alignment, int32_t *error);
 void clinux_unmap(void *memory, uint64_t size);
 
 // ---- threads and signals (threads.c)
@@ -119,6 +121,11 @@ int32_t clinux_kvm_check_extension(int32_t fd, uint32_t capability);
 int32_t clinux_kvm_create_vm(int32_t kvm, uint64_t type);
 int32_t clinux_kvm_run_size(int32_t kvm);
 int32_t clinux_kvm_set_memory(int32_t vm, uint32_t slot, uint64_t address, uint64_t size, void *memory);
+/// The memory is that of a descriptor which `clinux_kvm_create_private_memory` gave; `memory` is where it is mapped.
+int32_t clinux_kvm_set_private_memory(int32_t vm, uint32_t slot, uint64_t address, uint64_t size, void *memory,
+                                      int32_t descriptor);
+/// A descriptor of private memory that can be mapped until the guest has it.
+int32_t clinux_kvm_create_private_memory(int32_t vm, uint64_t size);
 int32_t clinux_kvm_create_vcpu(int32_t vm, uint64_t index);
 /// The feature words are 32-bit bitmaps; the target is the host's preferred one.
 int32_t clinux_kvm_init_vcpu(int32_t vm, int32_t vcpu, uint32_t features);

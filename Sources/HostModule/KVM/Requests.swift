@@ -3,6 +3,7 @@
 // The ioctls of /dev/kvm and its descendants: each request to the function that serves it.
 
 internal import CHostKernel
+internal import HypervisorInterface
 internal import KVMCore
 
 /// The result of an ioctl, or its error.
@@ -15,8 +16,8 @@ private func result(_ body: () throws(LinuxError) -> Int64) -> Int64 {
 }
 
 /// The extension that a process asks for.
-private func checkExtension(_ argument: UInt64) -> Int64 {
-    GuestMachine.current().limits.answer(to: argument)
+private func checkExtension(_ argument: UInt64, of answerer: MachineLimits.Answerer) -> Int64 {
+    GuestMachine.current().limits.answer(to: argument, of: answerer)
 }
 
 /// The size of what a vCPU's descriptor can be mapped for: `struct kvm_run` in its page.
@@ -31,7 +32,7 @@ public func kvmSystem(request: UInt32, argument: UInt64) -> Int64 {
             guard argument == 0 else { throw .invalid }
             return apiVersion
         case .createVM: return try VM.create(type: argument)
-        case .checkExtension: return checkExtension(argument)
+        case .checkExtension: return checkExtension(argument, of: .system)
         case .vcpuMapSize:
             guard argument == 0 else { throw .invalid }
             return vcpuMapSize
@@ -47,10 +48,15 @@ public func kvmVM(object: OpaquePointer, request: UInt32, argument: UInt64) -> I
     return result { () throws(LinuxError) in
         try vm.checkCaller()
         switch VMRequest(rawValue: request) {
-        case .checkExtension: return checkExtension(argument)
+        case .checkExtension:
+            return checkExtension(argument, of: vm.facts.kind == .protected ? .protectedVM : .normalVM)
         case .createVCPU: return try vm.createVCPU(number: argument)
         case .setUserMemoryRegion:
-            try vm.setRegion(MemoryRegionArgument(try Process.read(argument)))
+            try vm.setRegion(MemoryRegionArgument(try Process.read(argument)), source: nil)
+        case .setUserMemoryRegion2:
+            try vm.setRegion(PrivateRegionArgument(try Process.read(argument)))
+        case .createPrivateMemory:
+            return try vm.createPrivateMemory(PrivateMemoryArgument(try Process.read(argument)))
         case .irqLine:
             let words: InlineArray<1, UInt64> = try Process.read(argument)
             try vm.setLine(InterruptLevelArgument(words[0]))

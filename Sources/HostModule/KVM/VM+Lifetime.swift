@@ -90,8 +90,7 @@ extension VM {
             guard answer.status == CallStatus.success.rawValue else { return }
             if answer.third > 0 { martlet_kernel_pages_free(answer.second, answer.third) }
             if answer.first == DestroyProgress.done.rawValue {
-                // The guest's pages are the host's again, zeroed.
-                unsafe martlet_kernel_unpin_all(object)
+                takePrivateMemoryBack()
                 return
             }
             martlet_kernel_pause()

@@ -8,15 +8,29 @@ internal import HypervisorInterface
 internal import KVMCore
 
 extension VM {
-    /// KVM_SET_USER_MEMORY_REGION.
-    func setRegion(_ region: MemoryRegionArgument) throws(LinuxError) {
+    /// KVM_SET_USER_MEMORY_REGION2, whose memory may be a descriptor's.
+    func setRegion(_ argument: PrivateRegionArgument) throws(LinuxError) {
+        guard argument.isPrivate else { return try setRegion(argument.region, source: nil) }
+        guard facts.kind == .protected else { throw .invalid }
+        let file = try PrivateFile.open(argument.descriptor, for: handle)
+        do throws(LinuxError) {
+            let source = file.source(from: try argument.firstPage(of: file.pages))
+            try setRegion(argument.region, source: source)
+        } catch {
+            file.put()
+            throw error
+        }
+    }
+
+    /// KVM_SET_USER_MEMORY_REGION. A slot that comes to be takes over the source's reference.
+    func setRegion(_ region: MemoryRegionArgument, source: PrivateSource?) throws(LinuxError) {
         let limits = RegionLimits(addressBits: facts.addressBits, userLimit: facts.machine.userLimit)
         try withConfiguration { (configuration) throws(LinuxError) in
             // A protected guest's memory does not change under it.
             guard case .open = configuration.fixing else { throw .busy }
             let result = withMemory { memory -> Result<SlotChange, LinuxError> in
                 do throws(LinuxError) {
-                    let change = try memory.slots.change(region, limits: limits)
+                    let change = try memory.slots.change(region, source: source, limits: limits)
                     memory.invalidation.cut()
                     return .success(change)
                 } catch {
@@ -25,6 +39,7 @@ extension VM {
             }
             switch result {
             case .success(.removed(let run)): unmap(run, .maySleep)
+            case .success(.released(_, let source)): PrivateFile(source).put()
             case .success(.added), .success(.none): break
             case .failure(let error): throw error
             }
@@ -44,7 +59,7 @@ extension VM {
         let frame = fault.address >> PageUnit.shift
         let (found, ticket) = withMemory { memory in (memory.slots.slot(of: frame), memory.invalidation.ticket) }
         guard let slot = found, let address = slot.userAddress(of: frame) else { return .notMemory }
-        if facts.kind == .protected { return try donate(frame, behind: address, .zero) }
+        if facts.kind == .protected { return try donate(frame, of: slot) }
         var page = martlet_user_page()
         // Safety: the structure is this function's own.
         let error = unsafe martlet_kernel_user_page_get(address, fault.kind == .write ? 1 : 0, &page)
@@ -92,7 +107,7 @@ extension VM {
     }
 
     /// 32 tables map 64 MiB in pages, and are more than any single change needs.
-    private var tableOrder: UInt32 { 5 }
+    var tableOrder: UInt32 { 5 }
 
     /// Whether the caller may sleep.
     enum Context {

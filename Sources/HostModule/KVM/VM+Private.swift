@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 //
-// Memory of protected guests: pages of the process that it keeps mapped and cannot use any more.
+// Memory of protected guests: what the process gives up, at the first run and when the guest
+// touches it.
 
 internal import CHostKernel
 internal import HostModuleCore
@@ -8,6 +9,12 @@ internal import HypervisorInterface
 internal import KVMCore
 
 extension VM {
+    /// KVM_CREATE_GUEST_MEMFD: a descriptor.
+    func createPrivateMemory(_ argument: PrivateMemoryArgument) throws(LinuxError) -> Int64 {
+        guard facts.kind == .protected else { throw .invalid }
+        return try PrivateFile.create(argument, for: handle)
+    }
+
     /// Before the first run of a protected VM: what the process has written so far becomes the guest's
     /// first memory, everything between the slots becomes a window for devices, and neither changes
     /// any more. EL2 holds the host to it.
@@ -47,49 +54,84 @@ extension VM {
     /// Donates the next pages of a slot that the process has touched, with what is in them, and
     /// returns the frame to go on with.
     private func donateContent(of slot: MemorySlot, from first: UInt64) throws(LinuxError) -> UInt64 {
-        let end = min(first &+ 256, slot.firstFrame &+ slot.pages)
-        var frame = first
-        while frame < end {
-            if let address = slot.userAddress(of: frame), martlet_kernel_user_page_present(address) != 0 {
-                _ = try donate(frame, behind: address, .kept)
+        let end = slot.firstFrame &+ slot.pages
+        guard let source = slot.source else { return try donatePinnedContent(of: slot, from: first, to: end) }
+        let file = PrivateFile(source)
+        return try file.withPages { (memory) throws(LinuxError) in
+            let taking = memory.takeTouched(
+                source.firstPage &+ (first &- slot.firstFrame), from: source.firstPage,
+                to: source.firstPage &+ slot.pages)
+            switch taking {
+            case .none: return end
+            case .isGuests: return first &+ 1
+            case .noMemory: throw .noMemory
+            case .parcel(let parcel):
+                let frame = slot.firstFrame &+ (parcel.index &- source.firstPage)
+                try donate(parcel, at: frame, .kept, &memory)
+                return frame &+ parcel.pages
             }
-            frame &+= 1
         }
-        return end
     }
 
-    /// Pins the process's page and gives it to the guest.
-    func donate(_ frame: UInt64, behind address: UInt64, _ content: GuestContent) throws(LinuxError) -> MapResult {
-        var host: UInt64 = 0
-        // Safety: the variable is this function's own.
-        let error = unsafe martlet_kernel_pin(object, frame, address, &host)
-        switch -error {
-        case 0: break
-        // Another vCPU is giving the page at this moment, or has: the guest makes the access again.
-        case LinuxError.exists.rawValue: return .tryAgain
-        case LinuxError.noMemory.rawValue: throw .noMemory
-        case LinuxError.interrupted.rawValue, 11: return .tryAgain
-        default: throw .fault
+    /// Gives the guest a page that it touched, zeroed: the process's, or from a descriptor.
+    func donate(_ frame: UInt64, of slot: MemorySlot) throws(LinuxError) -> MapResult {
+        guard let source = slot.source else {
+            guard let address = slot.userAddress(of: frame) else { return .notMemory }
+            return try donatePinned(frame, behind: address, .zero)
         }
+        let file = PrivateFile(source)
+        return try file.withPages { (memory) throws(LinuxError) in
+            let taking = memory.take(
+                source.firstPage &+ (frame &- slot.firstFrame), from: source.firstPage,
+                to: source.firstPage &+ slot.pages)
+            switch taking {
+            // Another vCPU touched it at the same time.
+            case .isGuests: return .tryAgain
+            case .noMemory: throw .noMemory
+            case .parcel(let parcel):
+                try donate(parcel, at: slot.firstFrame &+ (parcel.index &- source.firstPage), .zero, &memory)
+                return .tryAgain
+            }
+        }
+    }
+
+    private func donate(
+        _ parcel: PrivateMemory<KernelPrivateStore>.Parcel, at frame: UInt64, _ content: GuestContent,
+        _ memory: inout PrivateMemory<KernelPrivateStore>
+    ) throws(LinuxError) {
+        do throws(LinuxError) {
+            try donate(GuestRun(first: frame, pages: parcel.pages), parcel.frame, content)
+        } catch {
+            memory.takeBack(parcel)
+            throw error
+        }
+    }
+
+    /// Has EL2 give pages to the guest, and gives it the tables that it takes.
+    func donate(_ run: GuestRun, _ host: UInt64, _ content: GuestContent) throws(LinuxError) {
         var attempts = 0
         while true {
             let answer = EL2.callWithPool(
                 .donateToGuest, vm: handle,
-                GuestCallArguments(second: frame, third: host, fourth: 1, fifth: content.rawValue))
+                GuestCallArguments(second: run.first, third: host, fourth: run.pages, fifth: content.rawValue))
             switch CallStatus(rawValue: answer.status) {
-            case .success: return .tryAgain
+            case .success: return
             case .noMemory where attempts < 2:
                 attempts += 1
-                do throws(LinuxError) {
-                    try donateTables(order: 5)
-                } catch {
-                    unsafe martlet_kernel_unpin(object, frame)
-                    throw error
-                }
-            default:
-                unsafe martlet_kernel_unpin(object, frame)
-                throw LinuxError(el2: answer.status)
+                try donateTables(order: tableOrder)
+            default: throw LinuxError(el2: answer.status)
             }
+        }
+    }
+
+    /// The VM is gone from EL2: all pages are the host's again, zeroed.
+    func takePrivateMemoryBack() {
+        unsafe martlet_kernel_unpin_all(object)
+        for place in 0..<withMemory({ $0.slots.end }) {
+            guard let source = withMemory({ $0.slots[place: place]?.source }) else { continue }
+            let file = PrivateFile(source)
+            file.guestLeft()
+            file.put()
         }
     }
 }

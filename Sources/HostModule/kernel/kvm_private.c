@@ -1,60 +1,181 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
-/* Pages of the process that a protected guest owns: pinned, counted, and remembered by guest frame. */
+/* Descriptors of private memory: files whose pages vanish from every mapping when a guest gets them. */
+#include <linux/anon_inodes.h>
+#include <linux/file.h>
+#include <linux/fs.h>
 #include <linux/mm.h>
-#include <linux/xarray.h>
+#include <linux/page-flags.h>
+#include <linux/slab.h>
 
 #include "kvm.h"
 
-u32 martlet_kernel_user_page_present(u64 user)
-{
-	struct page *page;
+struct martlet_private {
+	struct file *file; /* which has this */
+	/* Order: a vCPU's mutex or the mmap lock, this, the locks of mappings. */
+	struct mutex lock;
+	void *state;
+};
 
-	if (get_user_pages_fast_only(user, 1, FOLL_WRITE, &page) != 1)
-		return 0;
-	put_page(page);
-	return 1;
+static vm_fault_t on_fault(struct vm_fault *fault)
+{
+	struct vm_area_struct *area = fault->vma;
+	struct martlet_private *memory = area->vm_file->private_data;
+	vm_fault_t answer;
+	long long frame;
+
+	/* A page that is taken for a guest is taken from mappings afterwards, under the same lock. */
+	mutex_lock(&memory->lock);
+	frame = martlet_kvm_private_fault(memory, fault->pgoff);
+	if (frame > 0)
+		answer = vmf_insert_pfn(area, fault->address, frame);
+	else
+		answer = frame == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
+	mutex_unlock(&memory->lock);
+	return answer;
 }
 
-int martlet_kernel_pin(struct martlet_vm *vm, u64 guest, u64 user, u64 *frame)
-{
-	struct page *page;
-	int error;
+static const struct vm_operations_struct area_operations = {
+	.fault = on_fault,
+};
 
-	error = account_locked_vm(vm->mm, 1, true);
-	if (error)
-		return error;
-	error = pin_user_pages_fast(user, 1, FOLL_WRITE | FOLL_LONGTERM, &page);
-	if (error != 1) {
-		account_locked_vm(vm->mm, 1, false);
-		return error < 0 ? error : -EFAULT;
-	}
-	error = xa_insert(&vm->pinned, guest, page, GFP_KERNEL_ACCOUNT);
-	if (error) {
-		unpin_user_page(page);
-		account_locked_vm(vm->mm, 1, false);
-		return error == -EBUSY ? -EEXIST : error;
-	}
-	*frame = page_to_pfn(page);
+static int map(struct file *file, struct vm_area_struct *area)
+{
+	const vm_flags_t shared = VM_SHARED | VM_MAYSHARE;
+
+	if (!martlet_kvm_private_can_map(file->private_data))
+		return -ENODEV;
+	/* A copy of a page would outlive what becomes of the page. */
+	if ((area->vm_flags & shared) != shared)
+		return -EINVAL;
+	/* Frames without a page behind them, as far as the kernel is concerned: it takes no reference. */
+	vm_flags_set(area, VM_PFNMAP | VM_DONTCOPY | VM_DONTDUMP | VM_DONTEXPAND);
+	area->vm_ops = &area_operations;
 	return 0;
 }
 
-void martlet_kernel_unpin(struct martlet_vm *vm, u64 guest)
+static int release(struct inode *inode, struct file *file)
 {
-	struct page *page = xa_erase(&vm->pinned, guest);
+	struct martlet_private *memory = file->private_data;
 
-	if (!page)
-		return;
-	unpin_user_pages_dirty_lock(&page, 1, true);
-	account_locked_vm(vm->mm, 1, false);
+	martlet_kvm_private_release(memory);
+	kvfree(memory->state);
+	kfree(memory);
+	return 0;
 }
 
-void martlet_kernel_unpin_all(struct martlet_vm *vm)
-{
-	unsigned long guest;
-	struct page *page;
+static const struct file_operations private_operations = {
+	.owner = THIS_MODULE,
+	.mmap = map,
+	.release = release,
+	.llseek = noop_llseek,
+};
 
-	xa_for_each(&vm->pinned, guest, page) {
-		martlet_kernel_unpin(vm, guest);
-		cond_resched();
+struct martlet_private *martlet_kernel_private_make(u64 state_size, u64 size)
+{
+	struct martlet_private *memory = kzalloc(sizeof(*memory), GFP_KERNEL_ACCOUNT);
+	struct file *file;
+
+	if (!memory)
+		return NULL;
+	mutex_init(&memory->lock);
+	memory->state = kvzalloc(state_size, GFP_KERNEL_ACCOUNT);
+	if (!memory->state)
+		goto failed;
+	/* With an inode of its own, since mappings are found by it. */
+	file = anon_inode_create_getfile("[kvm-gmem]", &private_operations, memory, O_RDWR, NULL);
+	if (IS_ERR(file))
+		goto failed;
+	file->f_flags |= O_LARGEFILE;
+	i_size_write(file_inode(file), size);
+	memory->file = file;
+	return memory;
+
+failed:
+	kvfree(memory->state);
+	kfree(memory);
+	return NULL;
+}
+
+int martlet_kernel_private_open(struct martlet_private *memory)
+{
+	int descriptor = get_unused_fd_flags(O_CLOEXEC);
+
+	if (descriptor < 0)
+		fput(memory->file);
+	else
+		fd_install(descriptor, memory->file);
+	return descriptor;
+}
+
+int martlet_kernel_private_get(int descriptor, struct martlet_private **memory)
+{
+	struct file *file = fget(descriptor);
+
+	if (!file)
+		return -EBADF;
+	if (file->f_op != &private_operations) {
+		fput(file);
+		return -EINVAL;
 	}
+	*memory = file->private_data;
+	return 0;
+}
+
+void martlet_kernel_private_put(struct martlet_private *memory)
+{
+	fput(memory->file);
+}
+
+void *martlet_kernel_private_state(struct martlet_private *memory)
+{
+	return memory->state;
+}
+
+void martlet_kernel_private_lock(struct martlet_private *memory)
+{
+	mutex_lock(&memory->lock);
+}
+
+void martlet_kernel_private_unlock(struct martlet_private *memory)
+{
+	mutex_unlock(&memory->lock);
+}
+
+/* A block is welcome but not worth waiting for; a page is. */
+u64 martlet_kernel_private_take(u32 order)
+{
+	gfp_t flags = order ? (GFP_KERNEL_ACCOUNT & ~__GFP_DIRECT_RECLAIM) | __GFP_NOWARN : GFP_KERNEL_ACCOUNT;
+	struct page *pages = alloc_pages(flags | __GFP_ZERO, order);
+
+	if (!pages)
+		return 0;
+	if (order)
+		split_page(pages, order);
+	return page_to_pfn(pages);
+}
+
+void martlet_kernel_private_give(u64 first, u64 pages)
+{
+	u64 frame;
+
+	for (frame = first; frame < first + pages; frame++)
+		__free_page(pfn_to_page(frame));
+}
+
+/* Whoever reads memory by frames, as /proc/kcore and dumps do, leaves out pages that are offline. */
+void martlet_kernel_private_hide(struct martlet_private *memory, u64 index, u64 first, u64 pages)
+{
+	u64 frame;
+
+	unmap_mapping_range(memory->file->f_mapping, index << PAGE_SHIFT, pages << PAGE_SHIFT, 1);
+	for (frame = first; frame < first + pages; frame++)
+		__SetPageOffline(pfn_to_page(frame));
+}
+
+void martlet_kernel_private_reveal(u64 first, u64 pages)
+{
+	u64 frame;
+
+	for (frame = first; frame < first + pages; frame++)
+		__ClearPageOffline(pfn_to_page(frame));
 }

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// Pages of the process that it keeps mapped and cannot use any more: memory for a protected guest
+// from a process that knows nothing of private memory.
+
+internal import CHostKernel
+internal import HypervisorInterface
+internal import KVMCore
+
+extension VM {
+    /// Donates the next pages of a slot that the process has touched, with what is in them, and
+    /// returns the frame to go on with.
+    func donatePinnedContent(
+        of slot: MemorySlot, from first: UInt64, to end: UInt64
+    ) throws(LinuxError) -> UInt64 {
+        let end = min(first &+ 256, end)
+        var frame = first
+        while frame < end {
+            if let address = slot.userAddress(of: frame), martlet_kernel_user_page_present(address) != 0 {
+                _ = try donatePinned(frame, behind: address, .kept)
+            }
+            frame &+= 1
+        }
+        return end
+    }
+
+    /// Pins the process's page and gives it to the guest.
+    func donatePinned(
+        _ frame: UInt64, behind address: UInt64, _ content: GuestContent
+    ) throws(LinuxError) -> MapResult {
+        var host: UInt64 = 0
+        // Safety: the variable is this function's own.
+        let error = unsafe martlet_kernel_pin(object, frame, address, &host)
+        switch -error {
+        case 0: break
+        // Another vCPU is giving the page at this moment, or has: the guest makes the access again.
+        case LinuxError.exists.rawValue: return .tryAgain
+        case LinuxError.noMemory.rawValue: throw .noMemory
+        case LinuxError.interrupted.rawValue, 11: return .tryAgain
+        default: throw .fault
+        }
+        do throws(LinuxError) {
+            try donate(GuestRun(first: frame, pages: 1), host, content)
+        } catch {
+            unsafe martlet_kernel_unpin(object, frame)
+            throw error
+        }
+        return .tryAgain
+    }
+}
