@@ -55,6 +55,7 @@ int32_t clinux_limits(struct clinux_limits *limits)
     limits->machine = ((uint64_t)info.totalram + info.totalswap) * info.mem_unit;
     limits->address_space = limit(RLIMIT_AS);
     limits->data = limit(RLIMIT_DATA);
+    limits->locked = limit(RLIMIT_MEMLOCK);
     return 0;
 }
 
@@ -88,6 +89,14 @@ void *_Nullable clinux_map_memory(uint64_t size, uint64_t alignment, int32_t *er
 void *_Nullable clinux_map_shared(int32_t fd, uint64_t size, uint64_t alignment, int32_t *error)
 {
     return map(size, alignment, fd, error);
+}
+
+int32_t clinux_may_lock(void *memory, uint64_t size)
+{
+    // The limit is looked at for all of it, although pages are only locked when they are touched.
+    if (mlock2(memory, size, MLOCK_ONFAULT) < 0)
+        return -errno;
+    return munlock(memory, size) < 0 ? -errno : 0;
 }
 
 void clinux_unmap(void *memory, uint64_t size)

@@ -209,7 +209,9 @@ public struct MemorySlots<Store: SlotStore>: ~Copyable {
         _ region: MemoryRegionArgument, source: PrivateSource? = nil, limits: RegionLimits
     ) throws(LinuxError) -> SlotChange {
         let offset = PageUnit.size &- 1
-        guard region.flags & ~(source == nil && region.size > 0 ? 0 : MemoryRegionArgument.privateFlag) == 0 else { throw .invalid }
+        guard region.flags & ~(source == nil && region.size > 0 ? 0 : MemoryRegionArgument.privateFlag) == 0 else {
+            throw .invalid
+        }
         guard region.size & offset == 0, region.guestAddress & offset == 0, region.userAddress & offset == 0,
             region.userAddress <= limits.userLimit, region.size <= limits.userLimit &- region.userAddress
         else { throw .invalid }

@@ -48,11 +48,31 @@ public enum MemoryBacking: ~Copyable, Sendable {
     private static func limits() -> MemoryLimits {
         var limits = clinux_limits()
         guard unsafe clinux_limits(&limits) == 0 else {
-            return MemoryLimits(addressSpace: nil, data: nil, machine: .max)
+            return MemoryLimits(addressSpace: nil, data: nil, locked: nil, machine: .max)
         }
         return MemoryLimits(
             addressSpace: limits.address_space == .max ? nil : limits.address_space,
-            data: limits.data == .max ? nil : limits.data, machine: limits.machine)
+            data: limits.data == .max ? nil : limits.data, locked: limits.locked == .max ? nil : limits.locked,
+            machine: limits.machine)
+    }
+
+    /// Checks that the host has so much memory at all: nothing is promised when private memory is mapped.
+    static func checkMachine(has asked: MemorySize) throws(HostFailure) {
+        let limits = limits()
+        guard limits.machine > asked.bytes else {
+            throw .memory(MemoryRefusal(asked: asked, error: .outOfMemory, limits: limits))
+        }
+    }
+
+    /// Checks that all of it may be pinned.
+    func checkLocking(asked: MemorySize) throws(HostFailure) {
+        // Safety: the mapping is this value's own and of this size.
+        let result = unsafe clinux_may_lock(base, range.count)
+        guard result == 0 else {
+            throw .memory(
+                MemoryRefusal(
+                    asked: asked, error: SystemError(result), limits: GuestMemory.limits(), purpose: .locking))
+        }
     }
 
     /// Calls `body` with the host's view of `part`, which must lie within the RAM.

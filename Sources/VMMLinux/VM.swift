@@ -80,14 +80,18 @@ public final class VM: Sendable {
 
     /// The memory of `plan`, from where it can come from on this host.
     public static func makeMemory(_ plan: MachinePlan, for shell: borrowing Shell) throws(HostFailure) -> GuestMemory {
-        guard plan.protection == .protected, plan.privateMemory != .pinned else {
+        guard plan.protection == .protected else {
             return try GuestMemory(plan.map.memory, backing: .anonymous, asked: plan.memory)
         }
         // Both flags: the guest's first content is written through a mapping.
-        guard clinux_kvm_check_extension(shell.vm.number, Capability.privateMemoryFlags) & 3 == 3 else {
-            if plan.privateMemory == .descriptor { throw .missing(.privateMemory) }
-            return try GuestMemory(plan.map.memory, backing: .anonymous, asked: plan.memory)
+        let hasDescriptors = clinux_kvm_check_extension(shell.vm.number, Capability.privateMemoryFlags) & 3 == 3
+        if !hasDescriptors, plan.privateMemory == .descriptor { throw .missing(.privateMemory) }
+        guard hasDescriptors, plan.privateMemory != .pinned else {
+            let memory = try GuestMemory(plan.map.memory, backing: .anonymous, asked: plan.memory)
+            try memory.checkLocking(asked: plan.memory)
+            return memory
         }
+        try GuestMemory.checkMachine(has: plan.memory)
         let file: Descriptor
         do throws(SystemError) {
             file = try Descriptor(

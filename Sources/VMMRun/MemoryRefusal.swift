@@ -10,28 +10,42 @@ public struct MemoryLimits: Equatable, Sendable {
     public var addressSpace: UInt64?
     /// The process's private memory, RLIMIT_DATA.
     public var data: UInt64?
+    /// Memory that the process may lock, RLIMIT_MEMLOCK.
+    public var locked: UInt64?
     /// RAM and swap of the host.
     public var machine: UInt64
 
     /// These limits.
-    public init(addressSpace: UInt64?, data: UInt64?, machine: UInt64) {
+    public init(addressSpace: UInt64?, data: UInt64?, locked: UInt64? = nil, machine: UInt64) {
         self.addressSpace = addressSpace
         self.data = data
+        self.locked = locked
         self.machine = machine
     }
 }
 
 /// A refusal to give the guest its memory.
 public struct MemoryRefusal: Equatable, Sendable {
+    /// What the memory was needed for.
+    public enum Purpose: Equatable, Sendable {
+        /// To map it.
+        case mapping
+        /// To lock it, as pinned memory of a protected guest is.
+        case locking
+    }
+
     /// What was asked for.
     public let asked: MemorySize
     /// What the kernel said.
     public let error: SystemError
     /// The limits in force.
     public let limits: MemoryLimits
+    /// What the memory was needed for.
+    public let purpose: Purpose
 
     /// A refusal under these limits.
-    public init(asked: MemorySize, error: SystemError, limits: MemoryLimits) {
+    public init(asked: MemorySize, error: SystemError, limits: MemoryLimits, purpose: Purpose = .mapping) {
+        self.purpose = purpose
         self.asked = asked
         self.error = error
         self.limits = limits
@@ -45,6 +59,12 @@ public struct MemoryRefusal: Equatable, Sendable {
     }
 
     private var cause: (why: String, next: String) {
+        if purpose == .locking, let limit = limits.locked {
+            return (
+                "pinned memory counts as locked, and the limit on that is \(MemorySize.describe(limit))",
+                "raise it with `ulimit -l unlimited`, give less with `--memory`, or leave `--private-memory` out"
+            )
+        }
         guard error.name == .noMemory || error.name == .tryAgain else {
             return (error.text, "`dmesg` on the host may say more")
         }

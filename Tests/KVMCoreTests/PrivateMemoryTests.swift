@@ -182,7 +182,8 @@ private func parcel(_ taking: PrivateMemory<Store>.Taking?) -> PrivateMemory<Sto
         for _ in 0..<400 {
             let index = UInt64.random(in: 0..<pages, using: &random)
             memory.kernel.hasBlocks = .random(using: &random)
-            memory.kernel.freePages = .random(in: 0..<4, using: &random) == 0 ? .random(in: 0...1, using: &random) : .max
+            let isScarce = Int.random(in: 0..<4, using: &random) == 0
+            memory.kernel.freePages = isScarce ? .random(in: 0...1, using: &random) : .max
             if Bool.random(using: &random) {
                 let page = memory.hostPage(index)
                 if guests.contains(index) {

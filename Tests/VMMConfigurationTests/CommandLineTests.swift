@@ -39,13 +39,14 @@ private func refusal(_ words: String...) -> UsageError? {
     @Test func everyOptionIsUnderstood() throws {
         let options = try options(
             "--kernel", "/k", "--initrd=/i", "--cmdline", "root=/dev/vda ro", "--cpus", "8", "--memory=2G",
-            "--protected", "--json", "--dry-run")
+            "--protected", "--private-memory=pinned", "--json", "--dry-run")
         #expect(options.kernel == .path("/k"))
         #expect(options.initrd == .path("/i"))
         #expect(options.commandLine.text == "root=/dev/vda ro")
         #expect(options.processors.value == 8)
         #expect(options.memory.bytes == 2 << 30)
         #expect(options.protection == .protected)
+        #expect(options.privateMemory == .pinned)
         #expect(options.report == .json)
         #expect(options.mode == .dryRun)
     }
@@ -82,6 +83,9 @@ private func refusal(_ words: String...) -> UsageError? {
         #expect(refusal("run", "--json=yes") == .unwantedValue("--json"))
         #expect(refusal("run", "--cpus", "1", "--cpus=2") == .repeated("--cpus"))
         #expect(refusal("run", "--protected", "--protected") == .repeated("--protected"))
+        #expect(refusal("run", "--protected", "--private-memory") == .missingValue("--private-memory"))
+        #expect(refusal("run", "--protected", "--private-memory", "both") == .unknownPrivateMemory("both"))
+        #expect(refusal("run", "--private-memory=pinned") == .privateMemoryWithoutProtection)
         #expect(refusal("run", "--kernel=") == .emptyPath("--kernel"))
         #expect(refusal("run", "--initrd", "") == .emptyPath("--initrd"))
     }

@@ -61,6 +61,13 @@ import VMMConfiguration
             .processorsOutOfRange("9"), 2, "the CPU count '9' is out of range", "a guest has 1 to 8 CPUs",
             "write, for example, `--cpus 2`")
         expect(
+            .unknownPrivateMemory("shared"), 2, "there is no private memory 'shared'",
+            "it is `descriptor` or `pinned`", "leave `--private-memory` out for what this host does best")
+        expect(
+            .privateMemoryWithoutProtection, 2, "a normal VM has no private memory",
+            "`--private-memory` was given without `--protected`",
+            "add `--protected`, or leave `--private-memory` out")
+        expect(
             .commandLineTooLong(2048), 4, "the kernel command line is too long",
             "it has 2048 bytes and arm64 Linux keeps 2047",
             "shorten `--cmdline`")

@@ -145,6 +145,12 @@ private func file(_ reason: FileFailure.Reason, _ role: FileRole = .kernel) -> F
             "out of memory, errno 12", next)
     }
 
+    @Test func privateMemory() {
+        expect(
+            HostFailure.missing(.privateMemory), 5, "this KVM has no descriptors of private memory",
+            "it lacks KVM_CAP_GUEST_MEMFD_FLAGS for protected VMs", "use `--private-memory pinned`")
+    }
+
     @Test func steps() {
         let rows: [(HostFailure.Step, String, String)] = [
             (.setMemory, "giving the guest its memory", "`dmesg` on the host may say more"),
@@ -179,6 +185,16 @@ private func file(_ reason: FileFailure.Reason, _ role: FileRole = .kernel) -> F
             asked: try MemorySize(parsing: "1G"), error: SystemError(error), limits: limits)
         expect(
             HostFailure.memory(refusal), 5, "the guest cannot have 1 GiB of memory", why, next, location: location)
+    }
+
+    @Test func pinnedMemoryIsLocked() throws {
+        let refusal = MemoryRefusal(
+            asked: try MemorySize(parsing: "1G"), error: SystemError(12),
+            limits: MemoryLimits(addressSpace: nil, data: nil, locked: 64 << 20, machine: 8 << 30), purpose: .locking)
+        expect(
+            HostFailure.memory(refusal), 5, "the guest cannot have 1 GiB of memory",
+            "pinned memory counts as locked, and the limit on that is 64 MiB",
+            "raise it with `ulimit -l unlimited`, give less with `--memory`, or leave `--private-memory` out")
     }
 
     @Test func theLowestLimitIsNamed() throws {

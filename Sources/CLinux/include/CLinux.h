@@ -66,9 +66,10 @@ int32_t clinux_kernel_release(char *_Nullable text, uint64_t capacity);
 int32_t clinux_random(void *_Nullable bytes, uint64_t count);
 
 struct clinux_limits {
-    /// RLIMIT_AS and RLIMIT_DATA in bytes, UINT64_MAX for none.
+    /// RLIMIT_AS, RLIMIT_DATA and RLIMIT_MEMLOCK in bytes, UINT64_MAX for none.
     uint64_t address_space;
     uint64_t data;
+    uint64_t locked;
     /// RAM and swap of the machine, in bytes.
     uint64_t machine;
 };
@@ -79,6 +80,8 @@ void *_Nullable clinux_map_memory(uint64_t size, uint64_t alignment, int32_t *er
 /// The same of a file's pages, shared with it.
 void *_Nullable clinux_map_shared(int32_t fd, uint64_t size, uint64_t alignment, int32_t *error);
 void clinux_unmap(void *memory, uint64_t size);
+/// Whether this process may lock so much memory that it has mapped; nothing stays locked.
+int32_t clinux_may_lock(void *memory, uint64_t size);
 
 // ---- threads and signals (threads.c)
 
