@@ -7,7 +7,7 @@
 public enum SystemRegister: UInt8, CaseIterable, Sendable {
     // Identification.
     case midrEL1, mpidrEL1, currentEL
-    case idAA64PFR0, idAA64PFR1, idAA64DFR0, idAA64ISAR1, idAA64ISAR2
+    case idAA64PFR0, idAA64PFR1, idAA64ZFR0, idAA64DFR0, idAA64ISAR1, idAA64ISAR2
     case idAA64MMFR0, idAA64MMFR1, idAA64MMFR2, idAA64MMFR3
     case idAA64ISAR0
     case ctrEL0

@@ -18,7 +18,7 @@
         msr     fpsr, x2
         .endm
 
-// The area: FPCR, FPSR, then the registers from byte 64 on.
+// The area: FPCR, FPSR, a word that is not for these functions, then the registers from byte 64 on.
 
         .global martlet_vectors_save
 martlet_vectors_save:
@@ -95,4 +95,9 @@ martlet_scalable_restore:
         .irp    n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15
         ldr     p\n, [x0, #\n, mul vl]
         .endr
+        ret
+
+        .global martlet_scalable_length
+martlet_scalable_length:
+        rdvl    x0, #1
         ret

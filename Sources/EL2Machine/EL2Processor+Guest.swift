@@ -76,4 +76,7 @@ extension EL2Processor: GuestProcessor {
     public func restoreScalableVectors(from area: Address<HypervisorVirtual>) {
         martlet_scalable_restore(area.rawValue)
     }
+
+    /// RDVL (fpsimd.S).
+    public func scalableVectorBytes() -> UInt64 { martlet_scalable_length() }
 }

@@ -17,6 +17,7 @@ extension EL2Processor {
         case .currentEL: el2_read_current_el()
         case .idAA64PFR0: el2_read_id_aa64pfr0()
         case .idAA64PFR1: el2_read_id_aa64pfr1()
+        case .idAA64ZFR0: el2_read_id_aa64zfr0()
         case .idAA64DFR0: el2_read_id_aa64dfr0()
         case .idAA64ISAR1: el2_read_id_aa64isar1()
         case .idAA64ISAR2: el2_read_id_aa64isar2()
@@ -225,7 +226,7 @@ extension EL2Processor {
             .mpidrEL1,
             .currentEL,
             .idAA64PFR0,
-            .idAA64PFR1,
+            .idAA64PFR1, .idAA64ZFR0,
             .idAA64DFR0,
             .idAA64ISAR1,
             .idAA64ISAR2,

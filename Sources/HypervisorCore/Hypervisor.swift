@@ -40,6 +40,8 @@ public struct Hypervisor<P: GuestProcessor>: ~Copyable {
     let outside: Atomic<Int>
     /// Whether each CPU is.
     let inside: Locked<CPUSet>
+    /// `VectorLengths` that guests may have: of the CPUs that are behind the stage-2.
+    let vectorLengths: Atomic<UInt64>
     /// SMCs refused.
     let refusedFirmwareCalls = Atomic<UInt64>(0)
     /// System register accesses refused.
@@ -72,6 +74,7 @@ public struct Hypervisor<P: GuestProcessor>: ~Copyable {
         textPages = boot.textEnd.number &- boot.imageBase.number
         outside = Atomic(boot.cpuCount)
         inside = Locked(CPUSet())
+        vectorLengths = Atomic(Self.unknownVectorLengths)
         hostRoot = memory.hostTable.root
         hostGeometry = memory.hostTable.geometry
         generator = Locked(RandomGenerator(seed: boot.seed, on: processor))

@@ -135,6 +135,14 @@ public enum VCPURegister: Hashable, Sendable {
     case fpcr, fpsr
     /// CNTV_CTL_EL0, CNTV_CVAL_EL0, and the count that the guest reads.
     case timerControl, timerCompare, timerCount
+    /// Quadwords of the vCPU's longest scalable vector, one of the `VectorLengths` that guests may have; 0
+    /// as long as it has none. Set once, before anything is done with vector registers.
+    case vectorLength
+    /// ZCR_EL1, if the vCPU has scalable vectors.
+    case vectorControl
+    /// A doubleword of `z0`…`z31`, `p0`…`p15` and FFR, which follow each other without gaps at the vCPU's
+    /// vector length.
+    case scalable(UInt16)
 
     /// EL1's registers in the order of their index.
     public enum System: UInt8, CaseIterable, Sendable {
@@ -155,8 +163,11 @@ public enum VCPURegister: Hashable, Sendable {
         case .timerControl: 0x105
         case .timerCompare: 0x106
         case .timerCount: 0x107
+        case .vectorLength: 0x108
+        case .vectorControl: 0x109
         case .system(let index): 0x200 | UInt64(index)
         case .vector(let index): 0x300 | UInt64(index)
+        case .scalable(let index): 0x1000 &+ UInt64(index)
         }
     }
 
@@ -173,9 +184,16 @@ public enum VCPURegister: Hashable, Sendable {
         case 0x105: self = .timerControl
         case 0x106: self = .timerCompare
         case 0x107: self = .timerCount
+        case 0x108: self = .vectorLength
+        case 0x109: self = .vectorControl
         case 0x200...0x217: self = .system(index)
         case 0x300...0x31F: self = .vector(index)
+        case 0x1000..<0x1000 + Self.scalableDoublewords(16):
+            self = .scalable(UInt16(truncatingIfNeeded: number &- 0x1000))
         default: return nil
         }
     }
+
+    /// How many doublewords the scalable registers have with vectors of so many quadwords.
+    public static func scalableDoublewords(_ length: UInt64) -> UInt64 { 64 &* length &+ (17 &* length &+ 3) / 4 }
 }

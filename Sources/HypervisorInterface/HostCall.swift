@@ -9,7 +9,8 @@
 /// SMCCC, DEN0028, section 6). `x0` carries the raw value, `x1`… the arguments. On return `x0` is
 /// a `CallStatus`, `x1`…`x3` the results; `x4`…`x17` are preserved.
 public enum HostCall: UInt32, CaseIterable, Sendable {
-    /// Which interface this is. Results: x1 = `interfaceVersion`, x2 = `CallPhase` as a number.
+    /// Which interface this is. Results: x1 = `interfaceVersion`, x2 = `CallPhase` as a number, x3 =
+    /// `VectorLengths.bits` that guests may have, once EL2 has finalised.
     case version = 0xC600_4000
 
     // Calls of the initialization phase; every one is refused once EL2 has finalised.
@@ -94,7 +95,7 @@ extension HostCall {
 }
 
 /// The version of this table: major in bits 31:16, minor in bits 15:0.
-public let interfaceVersion: UInt64 = 0x0001_0000
+public let interfaceVersion: UInt64 = 0x0001_0001
 
 /// What a host call answers in `x0`.
 public enum CallStatus: Int64, Error, CaseIterable, Sendable {

@@ -48,4 +48,7 @@ public protocol GuestProcessor: Processor {
     func saveScalableVectors(to area: Address<HypervisorVirtual>)
     /// Loads them.
     func restoreScalableVectors(from area: Address<HypervisorVirtual>)
+    /// Bytes of a scalable vector with the largest length that ZCR_EL2 allows (RDVL). CPTR_EL2 does
+    /// not trap it.
+    func scalableVectorBytes() -> UInt64
 }

@@ -46,6 +46,8 @@ final class CPUState {
         self[.currentEL] = 2 << 2
         self[.idAA64PFR0] = id.pfr0
         self[.idAA64PFR1] = id.pfr1
+        // SVE2 with BFloat16, where there is SVE.
+        self[.idAA64ZFR0] = (id.pfr0 >> 32) & 0xF == 0 ? 0 : 1 << 20 | 1
         self[.idAA64DFR0] = id.dfr0
         self[.idAA64ISAR0] = id.isar0
         self[.idAA64ISAR1] = id.isar1
@@ -80,8 +82,8 @@ final class CPUState {
 
     /// Registers that a reset leaves alone because they say what the CPU is.
     static let identity: [SystemRegister] = [
-        .midrEL1, .mpidrEL1, .currentEL, .idAA64PFR0, .idAA64PFR1, .idAA64DFR0, .idAA64ISAR0, .idAA64ISAR1,
-        .idAA64ISAR2, .idAA64MMFR0, .idAA64MMFR1, .idAA64MMFR2, .idAA64MMFR3, .ctrEL0, .ichVtrEL2,
+        .midrEL1, .mpidrEL1, .currentEL, .idAA64PFR0, .idAA64PFR1, .idAA64ZFR0, .idAA64DFR0, .idAA64ISAR0,
+        .idAA64ISAR1, .idAA64ISAR2, .idAA64MMFR0, .idAA64MMFR1, .idAA64MMFR2, .idAA64MMFR3, .ctrEL0, .ichVtrEL2,
     ]
 }
 

@@ -11,7 +11,7 @@ extension SimulatedMachine {
     func exists(_ register: SystemRegister) -> Bool {
         switch register {
         case .hcrxEL2: features.hasHCRX
-        case .zcrEL2: features.hasSVE
+        case .zcrEL2, .zcrEL1: features.hasSVE
         case .smcrEL2, .smpriEL2: features.hasSME
         case .mpam2EL2: features.hasMPAM
         case .hfgrtrEL2, .hfgwtrEL2, .hfgitrEL2, .hdfgrtrEL2, .hdfgwtrEL2: features.hasFineGrainedTraps
@@ -48,6 +48,8 @@ extension SimulatedMachine {
             updateTrees(cpu)
         case .sctlrEL1, .tcrEL1:
             updateTrees(cpu)
+        case .zcrEL2:
+            changeVectorLength(cpu, from: old, to: value)
         default:
             break
         }

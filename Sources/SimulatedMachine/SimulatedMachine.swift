@@ -30,6 +30,11 @@ public final class SimulatedMachine: @unchecked Sendable {
         public var memory: [FrameRange<HostPhysical>] = []
         /// Values of the identification registers, the same on all CPUs.
         public var identification = CPUFeatures.Registers()
+        /// For each CPU its lengths of scalable vectors, if it has any: bit n stands for n + 1 quadwords. CPUs
+        /// beyond the last one are like it.
+        public var vectorLengths: [UInt64] = [0x808B]
+        /// What a shorter length does to the registers.
+        public var shorterVectors = VectorRegisters.Shortening.keeps
         /// Report an identity page given to the host with EL2's own stores not cleaned.
         public var checksCacheMaintenance = true
 
@@ -62,8 +67,8 @@ public final class SimulatedMachine: @unchecked Sendable {
     public var firmware: (any FirmwareModel)?
     /// What runs when EL2 enters a guest. Nil comes back at once with an interrupt.
     public var guest: (any SimulatedGuest)?
-    /// Each CPU's vector registers: FPCR, FPSR, then 320 words.
-    public var vectors: [[UInt64]]
+    /// Each CPU's vector registers.
+    public var vectors: [VectorRegisters]
 
     let memory: PhysicalMemory
     let cpus: [CPUState]
@@ -82,7 +87,7 @@ public final class SimulatedMachine: @unchecked Sendable {
     public init(_ configuration: Configuration = Configuration()) {
         precondition((1...64).contains(configuration.cpuCount))
         self.configuration = configuration
-        vectors = Array(repeating: Array(repeating: 0, count: 322), count: configuration.cpuCount)
+        vectors = Array(repeating: VectorRegisters(), count: configuration.cpuCount)
         features = CPUFeatures(configuration.identification)
         memory = PhysicalMemory(configuration.memory)
         cpus = (0..<configuration.cpuCount).map { index in

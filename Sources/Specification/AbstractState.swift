@@ -70,13 +70,18 @@ public struct Installation: Sendable {
     public var affinities: [UInt64]
     /// Bits of the machine's physical addresses.
     public var inputBits: UInt64
+    /// `VectorLengths.bits` that every CPU has.
+    public var vectorLengths: UInt64
 
     /// What a host tells.
-    public init(ranges: [Pages], superpages: [UInt64], affinities: [UInt64], inputBits: UInt64 = 48) {
+    public init(
+        ranges: [Pages], superpages: [UInt64], affinities: [UInt64], inputBits: UInt64 = 48, vectorLengths: UInt64 = 0
+    ) {
         self.ranges = ranges
         self.superpages = superpages
         self.affinities = affinities
         self.inputBits = min(48, inputBits)
+        self.vectorLengths = vectorLengths
     }
 }
 
@@ -96,12 +101,15 @@ public struct AbstractState: Equatable, Sendable {
     var usedHandles: Set<UInt64> = []
     /// Bits of the machine's physical addresses.
     public let inputBits: UInt64
+    /// `VectorLengths.bits` that guests may have.
+    public let vectorLengths: UInt64
 
     /// The state right after `initialise`: the superpages are the hypervisor's, all other RAM is
     /// the host's, and all CPUs run the host unconfined.
     public init(_ installation: Installation) {
         affinities = installation.affinities
         inputBits = installation.inputBits
+        vectorLengths = installation.vectorLengths
         cpus = installation.affinities.map { _ in .on }
         for range in installation.ranges { append(range) }
         for superpage in installation.superpages {

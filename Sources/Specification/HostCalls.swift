@@ -84,7 +84,8 @@ extension AbstractState {
         let isFinal = phase == .finalised
         switch name {
         case .version:
-            try expect(answer, .success, x1: interfaceVersion, x2: phase.rawValue)
+            let lengths = confined.isEmpty ? 0 : vectorLengths
+            try expect(answer, .success, x1: interfaceVersion, x2: phase.rawValue, x3: lengths)
             return self
         case .initialise:
             return try refused(answer, .notSupported)

@@ -228,23 +228,4 @@ struct NormalVMTests {
         _ = bench.run(vm)
         #expect(atEntry.allSatisfy { $0 == 0xDEAD }, "the guest finds its own again")
     }
-
-    @Test func `vector registers are lent at first use and nobody sees the other's`() throws {
-        let vm = try bench.makeVM(.normal)
-        let host = (0..<322).map { 0x4000 + UInt64($0) }
-        bench.machine.vectors[0] = host
-        var seen: [UInt64] = []
-        bench.machine.guest = ScriptedGuest([
-            { cpu, _ in ScriptedGuest.trap(0x07 << 26 | 1 << 25, on: cpu) },
-            { _, _ in
-                seen = Array(bench.machine.vectors[0][0..<66])
-                bench.machine.vectors[0] = Array(repeating: 0x6E57, count: 322)
-                return .interrupt
-            },
-        ])
-        #expect(bench.run(vm).exit == .interrupt)
-        #expect(seen.allSatisfy { $0 == 0 })
-        #expect(Array(bench.machine.vectors[0][0..<66]) == Array(host[0..<66]))
-        #expect(bench.wide(.getRegister, [vm, 0, VCPURegister.vector(3).number])[1] == 0x6E57)
-    }
 }

@@ -119,6 +119,7 @@ EL2_READ(mpidr_el1, "mpidr_el1")
 EL2_READ(current_el, "currentel")
 EL2_READ(id_aa64pfr0, "S3_0_C0_C4_0")
 EL2_READ(id_aa64pfr1, "S3_0_C0_C4_1")
+EL2_READ(id_aa64zfr0, "S3_0_C0_C4_4")
 EL2_READ(id_aa64dfr0, "S3_0_C0_C5_0")
 EL2_READ(id_aa64isar1, "S3_0_C0_C6_1")
 EL2_READ(id_aa64isar2, "S3_0_C0_C6_2")
@@ -238,6 +239,8 @@ void martlet_vectors_save(el2_u64 area);
 void martlet_vectors_restore(el2_u64 area);
 void martlet_scalable_save(el2_u64 area);
 void martlet_scalable_restore(el2_u64 area);
+/* Bytes of a scalable vector. */
+el2_u64 martlet_scalable_length(void);
 
 /* RNDR, which sets Z and reads as 0 when it has nothing. */
 EL2_INLINE el2_u64 el2_rndr(void)

@@ -93,8 +93,9 @@ extension Hypervisor {
             }
             results = (value.low, value.high, 0)
         case .setRegister:
+            let lengths = guestVectorLengths
             try memory.withLock(on: processor) { state throws(CallStatus) in
-                try state.setRegister(handle, x2, number: x3, low: x4, high: x5, on: processor)
+                try state.setRegister(handle, x2, number: x3, low: x4, high: x5, lengths: lengths, on: processor)
             }
         default:
             throw .notSupported

@@ -75,6 +75,7 @@ extension Hypervisor {
         case .version:
             results.x1 = interfaceVersion
             results.x2 = phase.rawValue
+            results.x3 = guestVectorLengths.bits
         case .initialise:
             throw .notSupported
         case .withdraw:
@@ -136,6 +137,7 @@ extension Hypervisor {
         let isNew = inside.withLock(on: processor) { $0.insert(cpu) }
         guard isNew else { throw .denied }
         processor.adoptHypervisorRoot(memory.withLock(on: processor) { $0.hypervisorTable.root })
+        noteVectorLengths(cpu, on: processor)
         confine(.running, on: processor)
         let left = outside.wrappingSubtract(1, ordering: .acquiringAndReleasing).newValue
         if left == 0, let temporary = boot.temporaryFrames {

@@ -15,6 +15,8 @@ struct GuestControls: Sendable {
 
     /// CPTR_EL2.TFP.
     static var trapVectors: UInt64 { 1 << 10 }
+    /// CPTR_EL2.TZ; RES1 without SVE.
+    static var trapScalableVectors: UInt64 { 1 << 8 }
 
     /// - Parameter mdcr: the host's MDCR_EL2, whose HPMN must stay as it is.
     init(features: CPUFeatures, geometry: TranslationGeometry, mdcr host: UInt64) {

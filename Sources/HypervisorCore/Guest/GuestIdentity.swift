@@ -25,15 +25,22 @@ enum GuestIdentity {
 
     /// The value of the register op0 = 3, op1 = 0, CRn = 0 with these CRm (1…7) and op2. Registers of
     /// AArch32 and of features that no guest has read as zero.
-    static func value(crm: UInt64, op2: UInt64, inputBits: UInt64, on processor: some Processor) -> UInt64 {
+    ///
+    /// - Parameter vectorLength: quadwords of the vCPU's longest scalable vector, 0 for none.
+    static func value(
+        crm: UInt64, op2: UInt64, inputBits: UInt64, vectorLength: UInt64, on processor: some Processor
+    ) -> UInt64 {
         switch (crm, op2) {
-        case (4, 0):  // ID_AA64PFR0_EL1: FP, AdvSIMD, GIC, DIT; RAS, CSV2 and CSV3 of the first version
+        case (4, 0):  // ID_AA64PFR0_EL1: FP, AdvSIMD, GIC, DIT, the vCPU's SVE; RAS, CSV2, CSV3 of version 1
             let value = processor.read(.idAA64PFR0)
             let el0AndEL1InAArch64: UInt64 = 0x11
-            return fields(value, 0x1070) | capped(value, 7, 1) | capped(value, 14, 1) | capped(value, 15, 1)
+            return fields(value, vectorLength > 0 ? 0x1170 : 0x1070) | capped(value, 7, 1) | capped(value, 14, 1)
+                | capped(value, 15, 1)
                 | el0AndEL1InAArch64
         case (4, 1):  // ID_AA64PFR1_EL1: BT, SSBS
             return fields(processor.read(.idAA64PFR1), 0x0003)
+        case (4, 4) where vectorLength > 0:  // ID_AA64ZFR0_EL1: all of it is about instructions
+            return processor.read(.idAA64ZFR0)
         case (5, 0):  // ID_AA64DFR0_EL1: the Armv8 debug architecture, as few breakpoints as there can be
             return 6 | 1 << 12 | 1 << 20
         case (6, 0):  // ID_AA64ISAR0_EL1: all but TME

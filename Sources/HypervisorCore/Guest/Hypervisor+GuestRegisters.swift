@@ -30,7 +30,8 @@ extension Hypervisor {
         switch (access.op0, access.op1, access.crn, access.crm, access.op2) {
         case (3, 0, 0, 1...7, _) where access.isRead:
             value = GuestIdentity.value(
-                crm: access.crm, op2: access.op2, inputBits: guest.table.geometry.inputBits, on: processor)
+                crm: access.crm, op2: access.op2, inputBits: guest.table.geometry.inputBits,
+                vectorLength: vcpu.vectorLength(on: processor), on: processor)
         case (3, 0, 12, 11, 5) where !access.isRead:
             // ICC_SGI1R_EL1
             vcpu.skipInstruction(on: processor)

@@ -21,6 +21,9 @@ extension Hypervisor {
         case .vectorRegisters:
             giveVectors(&guest, data, on: processor)
             return nil
+        case .scalableVectors where !guest.hasVectors && vcpu.vectorLength(on: processor) > 0:
+            giveVectors(&guest, data, on: processor)
+            return nil
         case .hvc64:
             return guestCall(guest, on: processor)
         case .smc64:

@@ -22,6 +22,17 @@ extension MemoryState {
         return WorldSwitch.Slot(rawValue: Int(index))
     }
 
+    /// Where ZCR_EL1 or a part of the scalable registers is.
+    private func scalablePlace(
+        _ register: VCPURegister, _ vcpu: VCPUPage, on processor: some Processor
+    ) throws(CallStatus) -> Address<HypervisorVirtual> {
+        let length = vcpu.vectorLength(on: processor)
+        guard length > 0 else { throw .notFound }
+        guard case .scalable(let index) = register else { return vcpu.vectors.advanced(by: 16) }
+        guard UInt64(index) < VCPURegister.scalableDoublewords(length) else { throw .invalidParameter }
+        return vcpu.vectors.advanced(by: 64 &+ 8 &* UInt64(index))
+    }
+
     /// `HostCall.getRegister`.
     func register(
         _ handle: VMHandle, _ index: UInt64, number: UInt64, on processor: some Processor
@@ -41,6 +52,9 @@ extension MemoryState {
         case .timerCompare: return (vcpu.load(.timerCompare, on: processor), 0)
         case .timerCount:
             return (processor.read(.cntpctEL0) &- vm.load(.counterOffset, on: processor), 0)
+        case .vectorLength: return (vcpu.vectorLength(on: processor), 0)
+        case .vectorControl, .scalable:
+            return (processor.load64(try scalablePlace(register, vcpu, on: processor)), 0)
         case .system(let index):
             if index == VCPURegister.System.mpidr.rawValue {
                 return (1 << 31 | vcpu.load(.affinity, on: processor), 0)
@@ -48,26 +62,29 @@ extension MemoryState {
             guard let slot = slot(index) else { throw .invalidParameter }
             return (vcpu.load(.context, at: UInt64(slot.rawValue), on: processor), 0)
         case .vector(let index):
-            let at = vcpu.vectors.advanced(by: 64 &+ 16 &* UInt64(index))
+            let at = vcpu.vector(index, on: processor)
             return (processor.load64(at), processor.load64(at.advanced(by: 8)))
         }
     }
 
     /// Of a protected VM, the host chooses where the first vCPU starts and with which general
-    /// registers, before the first run, and nothing else ever.
+    /// registers, and whether a vCPU has scalable vectors, before the first run, and nothing else ever.
     private func checkInitialRegister(
         _ register: VCPURegister, _ vm: VMPage, _ index: UInt64, on processor: some Processor
     ) throws(CallStatus) {
-        guard index == 0, vm.load(.hasRun, on: processor) == 0 else { throw .denied }
+        guard vm.load(.hasRun, on: processor) == 0 else { throw .denied }
         switch register {
-        case .general, .programCounter, .processorState: break
+        case .vectorLength: break
+        case .general, .programCounter, .processorState: guard index == 0 else { throw .denied }
         default: throw .denied
         }
     }
 
     /// `HostCall.setRegister`.
+    /// - Parameter lengths: the vector lengths that guests may have.
     func setRegister(
-        _ handle: VMHandle, _ index: UInt64, number: UInt64, low: UInt64, high: UInt64, on processor: some Processor
+        _ handle: VMHandle, _ index: UInt64, number: UInt64, low: UInt64, high: UInt64, lengths: VectorLengths,
+        on processor: some Processor
     ) throws(CallStatus) {
         let (vm, vcpu) = try idle(handle, index, on: processor)
         guard let register = VCPURegister(number: number) else { throw .invalidParameter }
@@ -92,11 +109,18 @@ extension MemoryState {
         case .timerControl: vcpu.store(.timerControl, low & 3, on: processor)
         case .timerCompare: vcpu.store(.timerCompare, low, on: processor)
         case .timerCount: vm.store(.counterOffset, processor.read(.cntpctEL0) &- low, on: processor)
+        case .vectorLength:
+            guard lengths.contains(low) else { throw .invalidParameter }
+            // The vectors' places follow from it.
+            guard vcpu.vectorLength(on: processor) == 0 else { throw .denied }
+            vcpu.store(.vectorLength, low, on: processor)
+        case .vectorControl, .scalable:
+            processor.store64(try scalablePlace(register, vcpu, on: processor), low)
         case .system(let index):
             guard index != VCPURegister.System.mpidr.rawValue, let slot = slot(index) else { throw .denied }
             vcpu.store(.context, at: UInt64(slot.rawValue), low, on: processor)
         case .vector(let index):
-            let at = vcpu.vectors.advanced(by: 64 &+ 16 &* UInt64(index))
+            let at = vcpu.vector(index, on: processor)
             processor.store64(at, low)
             processor.store64(at.advanced(by: 8), high)
         }

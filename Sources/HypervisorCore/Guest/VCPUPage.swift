@@ -32,6 +32,8 @@ struct VCPUPage {
         case timerControl = 0x148
         case timerCompare = 0x150
         case vmcr = 0x158
+        /// Quadwords of its longest scalable vector; 0 if it has none. Fixed once.
+        case vectorLength = 0x1A8
         /// The host's ICC_SRE_EL1 during a run.
         case hostInterface = 0x1A0
         /// ICH_AP0R0…3, then ICH_AP1R0…3.
@@ -40,8 +42,17 @@ struct VCPUPage {
         case context = 0x200
     }
 
-    /// FPCR, FPSR and the vector registers.
+    /// FPCR, FPSR, ZCR_EL1 and the vector registers: the pages behind the first, which have room for
+    /// scalable vectors of any length that there is.
     var vectors: Address<HypervisorVirtual> { base.advanced(by: pageSize) }
+
+    func vectorLength(on processor: some Processor) -> UInt64 { load(.vectorLength, on: processor) }
+
+    /// The place of the low quadword of a vector register.
+    func vector(_ index: UInt8, on processor: some Processor) -> Address<HypervisorVirtual> {
+        let length = vectorLength(on: processor)
+        return vectors.advanced(by: 64 &+ 16 &* UInt64(index) &* (length > 0 ? length : 1))
+    }
 
     func address(_ field: Field, _ index: UInt64 = 0) -> Address<HypervisorVirtual> {
         base.advanced(by: field.rawValue &+ index &* 8)
@@ -106,7 +117,7 @@ struct VCPUPage {
         store(.timerControl, 0, on: processor)
         store(.timerCompare, 0, on: processor)
         store(.pending, 0, on: processor)
-        processor.zeroPage(vectors.frame)
+        for page in 0..<HostCall.pagesPerVCPU &- 1 { processor.zeroPage(vectors.frame.advanced(by: page)) }
         setGeneral(0, context, on: processor)
         setProgramCounter(entry, on: processor)
         setState(.startOfEL1, on: processor)

@@ -67,6 +67,8 @@ public struct ControlSnapshot: Sendable {
     /// The host's MDCR_EL2 and ICC_SRE_EL2.
     var mdcr: UInt64 { values[2] }
     var iccSre: UInt64 { values[6] }
+    /// ZCR_EL2; 0 without SVE.
+    var vectorControl: UInt64 { values[7] }
     /// MPAM2_EL2.
     var mpam: UInt64 { values[10] }
 

@@ -48,6 +48,7 @@ public enum MachineCode {
     /// The only functions that may touch vector registers: they switch them between worlds.
     static let vectorSwitch: Set<String> = [
         "martlet_vectors_save", "martlet_vectors_restore", "martlet_scalable_save", "martlet_scalable_restore",
+        "martlet_scalable_length",
     ]
 
     static func noVectorRegisters(

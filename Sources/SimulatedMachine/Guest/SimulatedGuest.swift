@@ -43,34 +43,4 @@ extension SimulatedCPU: GuestProcessor {
 
     /// Scripts run with their stage-1 off.
     public func translateWithStage1(_ address: UInt64) -> Address<GuestPhysical>? { Address(address) }
-
-    /// Stores the model's vector registers.
-    public func saveVectors(to area: Address<HypervisorVirtual>) { exchange(area, words: 66, .save) }
-
-    /// Loads them.
-    public func restoreVectors(from area: Address<HypervisorVirtual>) { exchange(area, words: 66, .restore) }
-
-    /// Stores the model's scalable vector registers.
-    public func saveScalableVectors(to area: Address<HypervisorVirtual>) { exchange(area, words: 322, .save) }
-
-    /// Loads them.
-    public func restoreScalableVectors(from area: Address<HypervisorVirtual>) {
-        exchange(area, words: 322, .restore)
-    }
-
-    private enum Direction {
-        case save
-        case restore
-    }
-
-    /// The area: FPCR, FPSR, then from byte 64 on the registers.
-    private func exchange(_ area: Address<HypervisorVirtual>, words: Int, _ direction: Direction) {
-        for word in 0..<words {
-            let offset = word < 2 ? UInt64(word) * 8 : 64 + UInt64(word - 2) * 8
-            switch direction {
-            case .save: store64(area.advanced(by: offset), machine.vectors[index][word])
-            case .restore: machine.vectors[index][word] = load64(area.advanced(by: offset))
-            }
-        }
-    }
 }

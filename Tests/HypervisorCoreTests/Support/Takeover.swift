@@ -23,6 +23,10 @@ struct Plan {
     /// First frame of the image.
     var imageBase: UInt64 = 0x40400
     var identification = SimulatedMachine.Configuration().identification
+    /// For each CPU its lengths of scalable vectors.
+    var vectorLengths = SimulatedMachine.Configuration().vectorLengths
+    /// What a shorter length does to vector registers.
+    var shorterVectors = VectorRegisters.Shortening.keeps
     /// Words of the boot block to change before the hypervisor reads it, by offset.
     var corruptions: [Int32: UInt64] = [:]
 
@@ -47,7 +51,8 @@ struct Plan {
     var installation: Installation {
         Installation(
             ranges: ranges, superpages: superpages, affinities: (0..<cpuCount).map(affinity),
-            inputBits: CPUFeatures(identification).physicalAddressBits)
+            inputBits: CPUFeatures(identification).physicalAddressBits,
+            vectorLengths: CPUFeatures(identification).hasSVE ? vectorLengths[0] : 0)
     }
 
     /// A machine with this memory, all of whose CPUs run a host kernel that booted at EL2.
@@ -55,6 +60,8 @@ struct Plan {
         var configuration = SimulatedMachine.Configuration()
         configuration.cpuCount = cpuCount
         configuration.identification = identification
+        configuration.vectorLengths = vectorLengths
+        configuration.shorterVectors = shorterVectors
         configuration.memory = ranges.filter { $0.page != .denied }.compactMap {
             FrameRange(alleged: $0.first, count: $0.count)
         }
