@@ -3,6 +3,8 @@
 // Arguments of ioctls as they come from a process: words that were copied once and are then
 // decoded. Little-endian, as arm64 kernels are that serve KVM.
 
+public import HypervisorInterface
+
 /// Splits a word into its 32-bit halves.
 private func halves(_ word: UInt64) -> (low: UInt32, high: UInt32) {
     (UInt32(truncatingIfNeeded: word), UInt32(truncatingIfNeeded: word >> 32))
@@ -162,6 +164,9 @@ public struct VCPUInitArgument: Equatable, Sendable {
         /// PSCI 0.2 or later.
         public static let psci = Features(rawValue: 1 << 2)
 
+        /// The Scalable Vector Extension, which KVM_ARM_VCPU_FINALIZE completes.
+        public static let scalableVectors = Features(rawValue: 1 << 4)
+
         /// Linux has names for the bits up to this one.
         static let known: UInt32 = 0xFF
     }
@@ -171,12 +176,15 @@ public struct VCPUInitArgument: Equatable, Sendable {
 
     /// Decodes and checks the structure. Every guest has PSCI 1.1, so that a process that does not
     /// ask for PSCI, and would get 0.1 from Linux, is refused.
-    public init(_ words: InlineArray<4, UInt64>) throws(LinuxError) {
+    ///
+    /// - Parameter lengths: vector lengths that guests may have.
+    public init(_ words: InlineArray<4, UInt64>, vectors lengths: VectorLengths) throws(LinuxError) {
         let (target, features) = halves(words[0])
         guard target == Self.genericTarget else { throw .invalid }
         guard words[1] | words[2] | words[3] == 0, features & ~Features.known == 0 else { throw .noEntry }
         self.features = Features(rawValue: features)
-        guard self.features.subtracting([.powerOff, .psci]).isEmpty, self.features.contains(.psci) else {
+        let offered: Features = lengths == .none ? [.powerOff, .psci] : [.powerOff, .psci, .scalableVectors]
+        guard self.features.isSubset(of: offered), self.features.contains(.psci) else {
             throw .invalid
         }
     }

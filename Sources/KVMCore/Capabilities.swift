@@ -3,6 +3,8 @@
 // What KVM_CHECK_EXTENSION tells. A capability that is not listed is answered with 0: it is not
 // there, whether Linux knows it or not.
 
+public import HypervisorInterface
+
 /// Capabilities with an answer other than 0, by Linux's numbers.
 public enum Capability: UInt64, CaseIterable, Sendable {
     /// KVM_CAP_IRQCHIP: a GIC can be had.
@@ -41,6 +43,8 @@ public enum Capability: UInt64, CaseIterable, Sendable {
     case immediateExit = 136
     /// KVM_CAP_ARM_VM_IPA_SIZE.
     case addressBits = 165
+    /// KVM_CAP_ARM_SVE.
+    case scalableVectors = 170
     /// KVM_CAP_ARM_IRQ_LINE_LAYOUT_2.
     case irqLineLayout2 = 174
     /// KVM_CAP_USER_MEMORY2: KVM_SET_USER_MEMORY_REGION2 is there.
@@ -59,12 +63,15 @@ public struct MachineLimits: Equatable, Sendable {
     public let hostCPUs: UInt64
     /// Most vCPUs of a VM.
     public let vcpus: UInt64
+    /// Vector lengths that guests may have.
+    public let vectorLengths: VectorLengths
 
     /// These limits. Translation is never wider than 48 bits, whatever the machine has.
-    public init(physicalBits: UInt64, hostCPUs: UInt64, vcpus: UInt64) {
+    public init(physicalBits: UInt64, hostCPUs: UInt64, vcpus: UInt64, vectorLengths: VectorLengths) {
         addressBits = min(physicalBits, 48)
         self.hostCPUs = hostCPUs
         self.vcpus = vcpus
+        self.vectorLengths = vectorLengths
     }
 
     /// Whom KVM_CHECK_EXTENSION is asked.
@@ -83,6 +90,7 @@ public struct MachineLimits: Equatable, Sendable {
         case nil: 0
         case .recommendedVCPUs: Int64(clamping: min(hostCPUs, vcpus))
         case .maximumVCPUs, .maximumVCPUID: Int64(clamping: vcpus)
+        case .scalableVectors: vectorLengths == .none ? 0 : 1
         case .memorySlots: Int64(MemorySlot.capacity)
         case .addressBits: Int64(clamping: addressBits)
         case .irqchip, .userMemory, .mpState, .syncMMU, .destroyMemoryRegionWorks, .joinMemoryRegionsWorks,

@@ -11,6 +11,12 @@ public enum RegisterWidth: UInt64, Sendable {
     case word = 2
     case doubleword = 3
     case quadword = 4
+    /// A predicate.
+    case bits256 = 5
+    /// The set of vector lengths.
+    case bits512 = 6
+    /// A scalable vector.
+    case bits2048 = 8
 
     /// Bytes.
     public var bytes: UInt64 { 1 << rawValue }
@@ -22,6 +28,10 @@ public enum OneRegister: Equatable, Sendable {
     case vcpu(VCPURegister)
     /// A banked register of AArch32, which no guest has: zero, and writes are ignored, as Linux does.
     case absent
+    /// A register of the Scalable Vector Extension.
+    case scalable(ScalableRegister)
+    /// KVM_REG_ARM64_SVE_VLS.
+    case vectorLengths
     /// The version of PSCI, which can be read and not be changed.
     case psciVersion
 
@@ -32,6 +42,7 @@ public enum OneRegister: Equatable, Sendable {
     private static let core: UInt64 = 0x0010_0000
     private static let system: UInt64 = 0x0013_0000
     private static let firmware: UInt64 = 0x0014_0000
+    private static let scalableExtension: UInt64 = 0x0015_0000
 
     /// The register of an identifier, and its width.
     ///
@@ -49,6 +60,9 @@ public enum OneRegister: Equatable, Sendable {
             guard own == width else { throw .invalid }
             return (found, width)
         case system: register = systemRegister(number)
+        case scalableExtension:
+            guard let (found, own) = scalableRegister(number), own == width else { throw .noEntry }
+            return (found, width)
         case firmware: register = number == 0 ? .psciVersion : nil
         default: register = nil
         }
@@ -76,6 +90,17 @@ public enum OneRegister: Equatable, Sendable {
         }
     }
 
+    // Each register has 32 places, of which all but the first are for longer vectors than there are yet.
+    private static func scalableRegister(_ number: UInt64) -> (OneRegister, RegisterWidth)? {
+        let index = UInt8(truncatingIfNeeded: number >> 5 & 31)
+        return switch number {
+        case 0x000...0x3E0 where number & 31 == 0: (.scalable(.vector(index)), .bits2048)
+        case 0x400...0x600 where number & 31 == 0: (.scalable(.predicate(index)), .bits256)
+        case 0xFFFF: (.vectorLengths, .bits512)
+        default: nil
+        }
+    }
+
     private static func systemRegister(_ encoding: UInt64) -> OneRegister? {
         // The encodings of the virtual counter and of the timer's compare value are swapped in Linux'
         // interface, for ever.
@@ -83,6 +108,7 @@ public enum OneRegister: Equatable, Sendable {
         case SystemRegisterEncoding.timerControl.rawValue: return .vcpu(.timerControl)
         case SystemRegisterEncoding.timerCompare.rawValue: return .vcpu(.timerCount)
         case SystemRegisterEncoding.counter.rawValue: return .vcpu(.timerCompare)
+        case SystemRegisterEncoding.vectorControl.rawValue: return .vcpu(.vectorControl)
         default: break
         }
         for register in VCPURegister.System.allCases
@@ -122,6 +148,7 @@ enum SystemRegisterEncoding: UInt64 {
     case timerControl = 0xDF19
     case timerCompare = 0xDF1A
     case counter = 0xDF02
+    case vectorControl = 0xC090
 
     /// The encoding of a register; nil for those that the process knows as core registers.
     init?(of register: VCPURegister.System) {
@@ -149,41 +176,5 @@ enum SystemRegisterEncoding: UInt64 {
         case .mpidr: self = .mpidr
         case .spEL1, .elr, .spsr: return nil
         }
-    }
-}
-
-/// What KVM_GET_REG_LIST lists.
-public enum RegisterList {
-    private static let doubleword: UInt64 = 0x6030_0000_0010_0000
-    private static let quadword: UInt64 = 0x6040_0000_0010_0000
-    private static let word: UInt64 = 0x6020_0000_0010_0000
-    private static let system: UInt64 = 0x6030_0000_0013_0000
-
-    // x0…x30, SP, PC, PSTATE, SP_EL1, ELR_EL1, SPSR[5]
-    private static let general: UInt64 = 39
-    private static let vectors: UInt64 = 32
-    private static let systemRegisters = UInt64(VCPURegister.System.allCases.count)
-
-    /// How many places a walk over the list has; some of them are empty.
-    private static let places = general + vectors + 2 + systemRegisters + 3 + 1
-    // SP_EL1, ELR_EL1 and SPSR_EL1 are core registers.
-    /// How many identifiers there are.
-    public static let count = places - 3
-
-    /// Calls `body` with each identifier, in a fixed order.
-    public static func forEach<Failure: Error>(
-        _ body: (UInt64) throws(Failure) -> Void
-    ) throws(Failure) {
-        for index in 0..<general { try body(doubleword | index * 2) }
-        for index in 0..<vectors { try body(quadword | (0x54 + index * 4)) }
-        try body(word | 0xD4)
-        try body(word | 0xD5)
-        for register in VCPURegister.System.allCases {
-            if let encoding = SystemRegisterEncoding(of: register) { try body(system | encoding.rawValue) }
-        }
-        try body(system | SystemRegisterEncoding.timerControl.rawValue)
-        try body(system | SystemRegisterEncoding.timerCompare.rawValue)
-        try body(system | SystemRegisterEncoding.counter.rawValue)
-        try body(0x6030_0000_0014_0000)
     }
 }

@@ -51,6 +51,8 @@ public enum VCPURequest: UInt32, CaseIterable, Sendable {
     case setOneRegister = 0x4010_AEAC
     /// KVM_ARM_VCPU_INIT.
     case initialise = 0x4020_AEAE
+    /// KVM_ARM_VCPU_FINALIZE.
+    case finalise = 0x4004_AEC2
     /// KVM_GET_REG_LIST.
     case registerList = 0xC008_AEB0
     /// KVM_SET_DEVICE_ATTR: a vCPU has no attributes yet.

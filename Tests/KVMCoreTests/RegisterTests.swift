@@ -25,6 +25,13 @@ import Testing
         // These two are swapped in Linux's interface.
         (0x6030_0000_0013_DF1A, .vcpu(.timerCount), .doubleword),
         (0x6030_0000_0013_DF02, .vcpu(.timerCompare), .doubleword),
+        (0x6030_0000_0013_C090, .vcpu(.vectorControl), .doubleword),
+        (0x6080_0000_0015_0000, .scalable(.vector(0)), .bits2048),
+        (0x6080_0000_0015_03E0, .scalable(.vector(31)), .bits2048),
+        (0x6050_0000_0015_0400, .scalable(.predicate(0)), .bits256),
+        (0x6050_0000_0015_05E0, .scalable(.predicate(15)), .bits256),
+        (0x6050_0000_0015_0600, .scalable(.predicate(16)), .bits256),
+        (0x6060_0000_0015_FFFF, .vectorLengths, .bits512),
         (0x6030_0000_0014_0000, .psciVersion, .doubleword),
     ])
     func identifiers(identifier: UInt64, register: OneRegister, width: RegisterWidth) throws {
@@ -44,6 +51,10 @@ import Testing
         (0x6020_0000_0013_C080, .noEntry),
         (0x6030_0000_0014_0001, .noEntry),
         (0x6030_0000_0015_0000, .noEntry),
+        (0x6080_0000_0015_0001, .noEntry),  // a second slice
+        (0x6080_0000_0015_0400, .noEntry),
+        (0x6050_0000_0015_0620, .noEntry),
+        (0x6030_0000_0015_FFFF, .noEntry),
         (0x6030_0001_0010_0000, .invalid),
         (UInt64.max, .invalid),
         (0, .invalid),
@@ -53,17 +64,26 @@ import Testing
     }
 
     @Test func theListNamesWhatExists() throws {
-        var seen: Set<UInt64> = []
-        RegisterList.forEach { seen.insert($0) }
-        #expect(UInt64(seen.count) == RegisterList.count)
-        var registers: Set<VCPURegister> = []
-        for identifier in seen {
-            if case .vcpu(let register) = try OneRegister.decode(identifier).0 {
-                #expect(registers.insert(register).inserted)
-                #expect(VCPURegister(number: register.number) == register)
+        let system = VCPURegister.System.allCases.count
+        // 31 general, 7 by name, and v0 to v31; or ZCR_EL1, z0 to z31, p0 to p15, FFR and the lengths.
+        for (vectors, expected) in [
+            (ScalableVectors.absent, 31 + 8 + system + 32), (.fixed(VectorLengths(bits: 3)), 31 + 8 + system + 51),
+        ] {
+            let list = RegisterList(vectors)
+            var seen: Set<UInt64> = []
+            list.forEach { seen.insert($0) }
+            #expect(UInt64(seen.count) == list.count)
+            var registers = 0
+            for identifier in seen {
+                switch try OneRegister.decode(identifier).0 {
+                case .vcpu(let register):
+                    #expect(VCPURegister(number: register.number) == register)
+                    registers += 1
+                case .scalable, .vectorLengths: registers += 1
+                case .absent, .psciVersion: break
+                }
             }
+            #expect(registers == expected)
         }
-        // All of EL2's: 31 general, 7 by name, 24 of EL1, 32 vectors, less those 3 that both names share.
-        #expect(registers.count == 31 + 8 + VCPURegister.System.allCases.count + 32)
     }
 }

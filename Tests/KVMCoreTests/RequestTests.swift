@@ -24,6 +24,7 @@ import Testing
         #expect(VCPURequest.getOneRegister.rawValue == ioctl(1, 0xAB, 16))
         #expect(VCPURequest.setOneRegister.rawValue == ioctl(1, 0xAC, 16))
         #expect(VCPURequest.initialise.rawValue == ioctl(1, 0xAE, 32))
+        #expect(VCPURequest.finalise.rawValue == ioctl(1, 0xC2, 4))
         #expect(VCPURequest.registerList.rawValue == ioctl(3, 0xB0, 8))
         #expect(DeviceRequest.allCases.map(\.rawValue) == [0xE1, 0xE2, 0xE3].map { ioctl(1, $0, 24) })
     }
@@ -50,14 +51,14 @@ import Testing
     }
 
     @Test func vcpuFeatures() throws {
-        #expect(try VCPUInitArgument([5 | 4 << 32, 0, 0, 0]).features == .psci)
-        #expect(try VCPUInitArgument([5 | 5 << 32, 0, 0, 0]).features == [.psci, .powerOff])
+        #expect(try VCPUInitArgument([5 | 4 << 32, 0, 0, 0], vectors: .none).features == .psci)
+        #expect(try VCPUInitArgument([5 | 5 << 32, 0, 0, 0], vectors: .none).features == [.psci, .powerOff])
         // Another target, no PSCI, 32-bit EL1, PMU, SVE, pointer authentication.
         for word: UInt64 in [0 | 4 << 32, 5, 5 | 6 << 32, 5 | 12 << 32, 5 | 0x14 << 32, 5 | 0x64 << 32] {
-            #expect(throws: LinuxError.invalid) { try VCPUInitArgument([word, 0, 0, 0]) }
+            #expect(throws: LinuxError.invalid) { try VCPUInitArgument([word, 0, 0, 0], vectors: .none) }
         }
-        #expect(throws: LinuxError.noEntry) { try VCPUInitArgument([5 | 0x104 << 32, 0, 0, 0]) }
-        #expect(throws: LinuxError.noEntry) { try VCPUInitArgument([5 | 4 << 32, 0, 0, 1]) }
+        #expect(throws: LinuxError.noEntry) { try VCPUInitArgument([5 | 0x104 << 32, 0, 0, 0], vectors: .none) }
+        #expect(throws: LinuxError.noEntry) { try VCPUInitArgument([5 | 4 << 32, 0, 0, 1], vectors: .none) }
         #expect(VCPUInitArgument.preferred[0] == 5)
     }
 
@@ -72,7 +73,7 @@ import Testing
     }
 
     @Test func capabilitiesAreTold() {
-        let limits = MachineLimits(physicalBits: 52, hostCPUs: 4, vcpus: 64)
+        let limits = MachineLimits(physicalBits: 52, hostCPUs: 4, vcpus: 64, vectorLengths: .none)
         #expect(limits.answer(to: 165, of: .system) == 48)
         #expect(limits.answer(to: 9, of: .system) == 4)
         #expect(limits.answer(to: 66, of: .system) == 64)

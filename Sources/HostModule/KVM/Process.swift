@@ -3,6 +3,7 @@
 // Arguments of ioctls from and to the calling process, and the machine that a VM runs on.
 
 internal import CHostKernel
+internal import HostModuleCore
 internal import HypervisorInterface
 internal import KVMCore
 
@@ -55,6 +56,15 @@ struct GuestMachine {
     /// Whether the instruction cache must be told of writes.
     let needsFetchSync: Bool
 
+    /// The vector lengths that EL2 gives guests; none if it has panicked.
+    private static func vectorLengths() -> VectorLengths {
+        let answer = EL2.request(.version)
+        guard answer.status == CallStatus.success.rawValue, answer.second == CallPhase.finalised.rawValue else {
+            return .none
+        }
+        return VectorLengths(bits: answer.third)
+    }
+
     /// The machine that this runs on.
     static func current() -> GuestMachine {
         var machine = martlet_machine()
@@ -63,7 +73,7 @@ struct GuestMachine {
         return GuestMachine(
             limits: MachineLimits(
                 physicalBits: machine.physical_bits, hostCPUs: UInt64(machine.online_cpus),
-                vcpus: HostCall.maximumVCPUs),
+                vcpus: HostCall.maximumVCPUs, vectorLengths: vectorLengths()),
             userLimit: machine.user_limit, timerFrequency: machine.timer_frequency,
             timerInterrupt: machine.timer_interrupt, needsClean: machine.needs_clean != 0,
             needsFetchSync: machine.needs_fetch_sync != 0)

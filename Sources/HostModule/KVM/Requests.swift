@@ -98,7 +98,10 @@ public func kvmVCPU(object: OpaquePointer, request: UInt32, argument: UInt64) ->
         case .run:
             guard argument == 0 else { throw .invalid }
             return try vcpu.run()
-        case .initialise: try vcpu.initialise(VCPUInitArgument(try Process.read(argument)))
+        case .initialise:
+            let lengths = vcpu.vm.facts.machine.limits.vectorLengths
+            try vcpu.initialise(VCPUInitArgument(try Process.read(argument), vectors: lengths))
+        case .finalise: try vcpu.finalise(Process.read(argument, bytes: 4))
         case .getOneRegister: try vcpu.getRegister(OneRegisterArgument(try Process.read(argument)))
         case .setOneRegister: try vcpu.setRegister(OneRegisterArgument(try Process.read(argument)))
         case .registerList: try vcpu.listRegisters(to: argument)

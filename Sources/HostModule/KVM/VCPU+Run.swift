@@ -18,6 +18,7 @@ extension VCPU {
     func run() throws(LinuxError) -> Int64 {
         let life = with { $0.life }
         guard life != .created else { throw .notExecutable }
+        try with { (state) throws(LinuxError) in try state.vectors.checkFixed() }
         completeRead()
         guard unsafe martlet_kernel_immediate_exit(object) == 0 else {
             unsafe martlet_kernel_exit_plain(object, PlainReason.interrupted)

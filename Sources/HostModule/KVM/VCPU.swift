@@ -20,6 +20,7 @@ struct VCPUState {
     /// Its place in the order of creation, by which the GIC knows it.
     let place: Int
     var life = VCPULife.created
+    var vectors = ScalableVectors.absent
     /// Whether the guest has turned it off.
     var isOff = false
     /// The load that the process is to answer.
@@ -69,7 +70,10 @@ struct VCPUState {
     /// KVM_ARM_VCPU_INIT.
     func initialise(_ argument: VCPUInitArgument) throws(LinuxError) {
         let action = try with { (state) throws(LinuxError) in try state.life.initialise(argument.features) }
-        guard case .create(let start) = action else { return }
+        guard case .create(let start) = action else {
+            guard with({ $0.vectors.agrees(with: argument.features) }) else { throw .invalid }
+            return
+        }
         // Four pages, as the interface says.
         var block = try DonatedBlock(order: 2)
         let answer = EL2.callWithPool(
@@ -79,64 +83,13 @@ struct VCPUState {
         block.isGiven()
         with { state in
             state.life = .initialised(start)
+            state.vectors = ScalableVectors(argument.features, all: vm.facts.machine.limits.vectorLengths)
             state.isOff = start == .off
         }
     }
 
-    private func checkInitialised() throws(LinuxError) {
+    func checkInitialised() throws(LinuxError) {
         guard with({ $0.life != .created }) else { throw .notExecutable }
-    }
-
-    /// KVM_GET_ONE_REG.
-    func getRegister(_ argument: OneRegisterArgument) throws(LinuxError) {
-        try checkInitialised()
-        let (register, width) = try OneRegister.decode(argument.identifier)
-        var words: InlineArray<2, UInt64> = [0, 0]
-        switch register {
-        case .absent: break
-        case .psciVersion: words[0] = OneRegister.psciVersionValue
-        case .vcpu(let register):
-            let answer = EL2.call(
-                .getRegister, vm: vm.handle, GuestCallArguments(second: UInt64(number), third: register.number))
-            guard answer.status == CallStatus.success.rawValue else { throw LinuxError(el2: answer.status) }
-            words[0] = answer.first
-            words[1] = answer.second
-        }
-        try Process.write(words, to: argument.userAddress, bytes: Int(width.bytes))
-    }
-
-    /// KVM_SET_ONE_REG.
-    func setRegister(_ argument: OneRegisterArgument) throws(LinuxError) {
-        try checkInitialised()
-        let (register, width) = try OneRegister.decode(argument.identifier)
-        let words: InlineArray<2, UInt64> = try Process.read(argument.userAddress, bytes: Int(width.bytes))
-        switch register {
-        case .absent: break
-        case .psciVersion:
-            guard words[0] == OneRegister.psciVersionValue else { throw .invalid }
-        case .vcpu(let register):
-            let answer = EL2.call(
-                .setRegister, vm: vm.handle,
-                GuestCallArguments(
-                    second: UInt64(number), third: register.number, fourth: words[0], fifth: words[1]))
-            guard answer.status == CallStatus.success.rawValue else { throw LinuxError(el2: answer.status) }
-        }
-    }
-
-    /// KVM_GET_REG_LIST.
-    func listRegisters(to address: UInt64) throws(LinuxError) {
-        try checkInitialised()
-        let asked: InlineArray<1, UInt64> = try Process.read(address)
-        let count: InlineArray<1, UInt64> = [RegisterList.count]
-        try Process.write(count, to: address)
-        guard asked[0] >= RegisterList.count else { throw .tooBig }
-        var next = address
-        try RegisterList.forEach { (identifier) throws(LinuxError) in
-            // The address may wrap; what it wraps to is no process's.
-            next = next &+ 8
-            let word: InlineArray<1, UInt64> = [identifier]
-            try Process.write(word, to: next)
-        }
     }
 
     /// KVM_GET_MP_STATE.

@@ -9,6 +9,7 @@ extension Scenarios {
         [vmm("vmm-refusals", .cortexA72, [.vmmRefusals, .vmmNoProtection], kernel: .stock, extent: .short)]
         + [HostScript.vmmStreams, .vmmEnds, .vmmSlowReader].map { vmm($0.name, .cortexA72, [$0]) }
         + MachineConfiguration.CPU.allCases.map { vmm("vmm-guests", $0, [.vmmGuests]) }
+        + [vmm("vmm-vectors", .max, [.vmmVectors])]
         + [vmm("vmm-console", .cortexA72, [], dialogue: "vmm-on-linux/console.dialogue")]
 
     private static func vmm(
@@ -44,6 +45,8 @@ extension HostScript {
         checks: ["gzip-kernel-and-reset", "guest-panic", "sigterm", "sighup", "sigquit", "sigkill-cycles"])
     /// A reader that is slow.
     static let vmmSlowReader = HostScript("vmm-slow-reader", checks: ["slow-reader"])
+    /// Scalable vectors as a process asks for them.
+    static let vmmVectors = HostScript("vmm-vectors", checks: ["kvm-vectors"])
     /// Guests of all sizes.
     static let vmmGuests = HostScript(
         "vmm-guests", checks: ["guest-1-cpu", "guest-2-cpus", "guest-4-cpus", "guest-8-cpus"])

@@ -159,4 +159,20 @@ guest guest_astray
     br      x0
 guest_astray_end:
 
+/* Scalable vectors: z5 becomes twice z4, FFR all ones; then the length is stored. */
+    .arch_extension sve
+guest guest_vectors
+    constant x0, 0x00330000
+    msr     cpacr_el1, x0
+    isb
+    mov     x0, #15
+    msr     S3_0_C1_C2_0, x0
+    isb
+    setffr
+    add     z5.b, z4.b, z4.b
+    rdvl    x2, #1
+    constant x1, DEVICE
+    str     x2, [x1]
+guest_vectors_end:
+
     .section .note.GNU-stack, "", %progbits

@@ -54,11 +54,8 @@ static void attribute(int device, uint32_t group, uint64_t number, void *value)
     must(call(device, KVM_SET_DEVICE_ATTR, &attr), "KVM_SET_DEVICE_ATTR");
 }
 
-void make_machine(struct machine *machine, size_t size, unsigned vcpus)
+void make_bare_machine(struct machine *machine, size_t size, unsigned vcpus)
 {
-    struct kvm_create_device device = { .type = KVM_DEV_TYPE_ARM_VGIC_V3 };
-    uint64_t distributor = DISTRIBUTOR, redistributors = REDISTRIBUTORS;
-    uint32_t interrupts = 64;
     memset(machine, 0, sizeof *machine);
     machine->size = size;
     machine->vcpus = vcpus;
@@ -74,17 +71,22 @@ void make_machine(struct machine *machine, size_t size, unsigned vcpus)
     };
     must(call(machine->vm, KVM_SET_USER_MEMORY_REGION, &region), "KVM_SET_USER_MEMORY_REGION");
     int bytes = call_number(machine->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
+    must(bytes, "KVM_GET_VCPU_MMAP_SIZE");
+    machine->run_size = bytes;
     for (unsigned i = 0; i < vcpus; i++) {
-        struct kvm_vcpu_init init;
         machine->vcpu[i] = call_number(machine->vm, KVM_CREATE_VCPU, i);
         must(machine->vcpu[i], "KVM_CREATE_VCPU");
-        machine->run[i] = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, machine->vcpu[i], 0);
+        machine->run[i] = mmap(NULL, machine->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, machine->vcpu[i], 0);
         if (machine->run[i] == MAP_FAILED)
             die("mmap of a vCPU");
-        must(call(machine->vm, KVM_ARM_PREFERRED_TARGET, &init), "KVM_ARM_PREFERRED_TARGET");
-        init.features[0] |= 1u << KVM_ARM_VCPU_PSCI_0_2 | (i ? 1u << KVM_ARM_VCPU_POWER_OFF : 0);
-        must(call(machine->vcpu[i], KVM_ARM_VCPU_INIT, &init), "KVM_ARM_VCPU_INIT");
     }
+}
+
+void give_gic(struct machine *machine)
+{
+    struct kvm_create_device device = { .type = KVM_DEV_TYPE_ARM_VGIC_V3 };
+    uint64_t distributor = DISTRIBUTOR, redistributors = REDISTRIBUTORS;
+    uint32_t interrupts = 64;
     must(call(machine->vm, KVM_CREATE_DEVICE, &device), "KVM_CREATE_DEVICE");
     machine->gic = device.fd;
     attribute(machine->gic, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST, &distributor);
@@ -93,10 +95,22 @@ void make_machine(struct machine *machine, size_t size, unsigned vcpus)
     attribute(machine->gic, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL);
 }
 
+void make_machine(struct machine *machine, size_t size, unsigned vcpus)
+{
+    make_bare_machine(machine, size, vcpus);
+    for (unsigned i = 0; i < vcpus; i++) {
+        struct kvm_vcpu_init init;
+        must(call(machine->vm, KVM_ARM_PREFERRED_TARGET, &init), "KVM_ARM_PREFERRED_TARGET");
+        init.features[0] |= 1u << KVM_ARM_VCPU_PSCI_0_2 | (i ? 1u << KVM_ARM_VCPU_POWER_OFF : 0);
+        must(call(machine->vcpu[i], KVM_ARM_VCPU_INIT, &init), "KVM_ARM_VCPU_INIT");
+    }
+    give_gic(machine);
+}
+
 void end_machine(struct machine *machine)
 {
     for (unsigned i = 0; i < machine->vcpus; i++) {
-        munmap(machine->run[i], PAGE);
+        munmap(machine->run[i], machine->run_size);
         close(machine->vcpu[i]);
     }
     close(machine->gic);

@@ -18,6 +18,7 @@ struct machine {
     int kvm, vm, gic;
     int vcpu[8];
     struct kvm_run *run[8];
+    size_t run_size;
     unsigned vcpus;
     uint8_t *memory;
     size_t size;
@@ -31,6 +32,9 @@ int call_number(int descriptor, unsigned long request, unsigned long argument);
 
 // A VM with so much memory and so many vCPUs; those but the first wait for CPU_ON.
 void make_machine(struct machine *machine, size_t size, unsigned vcpus);
+// The same without a GIC, and with vCPUs that are not initialised.
+void make_bare_machine(struct machine *machine, size_t size, unsigned vcpus);
+void give_gic(struct machine *machine);
 void end_machine(struct machine *machine);
 // Puts code at the start of memory and lets vCPU 0 begin there.
 void load(struct machine *machine, const uint32_t *code, size_t bytes);

@@ -2,7 +2,7 @@
 //
 // Tests of /dev/kvm from user space, for any kernel that serves it on arm64:
 //
-//   kvm-exerciser refusals | exits | sign-extension | memory | nonsense SEED ROUNDS | cycles COUNT
+//   kvm-exerciser refusals | exits | sign-extension | memory | vectors | nonsense SEED ROUNDS | cycles COUNT
 //
 // Exit code 0 means that all was as it should be.
 
@@ -23,6 +23,8 @@ int main(int count, char **words)
         sign_extension();
     else if (!strcmp(group, "memory"))
         memory();
+    else if (!strcmp(group, "vectors"))
+        vectors();
     else if (!strcmp(group, "nonsense") && count == 4)
         nonsense(strtoull(words[2], NULL, 0), strtoul(words[3], NULL, 0));
     else if (!strcmp(group, "cycles") && count == 3)

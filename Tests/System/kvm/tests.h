@@ -7,12 +7,14 @@
 
 #include "machine.h"
 #include <signal.h>
+#include <stdbool.h>
 
 void refusals(void);
 void nonsense(uint64_t seed, unsigned rounds);
 void exits(void);
 void sign_extension(void);
 void memory(void);
+void vectors(void);
 void cycles(unsigned count);
 
 #endif
