@@ -28,6 +28,7 @@ struct HostRAMDisk: Sendable {
         archive.addFile("init", try host.appending("init").readBytes(), permissions: 0o755)
         archive.addFile("bin/exerciser", try images.exerciser.readBytes(), permissions: 0o755)
         archive.addFile("bin/martlet", try images.monitor.readBytes(), permissions: 0o755)
+        archive.addFile("bin/contexts", try images.contexts.readBytes(), permissions: 0o755)
         archive.addFile("bin/kvm-exerciser", try images.kvmExerciser.readBytes(), permissions: 0o755)
         for folder in ["host", "kvm"] {
             let scenarios = workspace.systemTests.appending("\(folder)/scenarios")
@@ -65,6 +66,10 @@ struct HostRAMDisk: Sendable {
         disk.addLink("bin/sh", to: "busybox")
         let first = images.workspace.systemTests.appending("guests/secret")
         disk.addFile("init", try first.readBytes(), permissions: 0o755)
+        // A second first process, which the command line can choose.
+        let second = images.workspace.systemTests.appending("guests/contexts")
+        disk.addFile("contexts", try second.readBytes(), permissions: 0o755)
+        disk.addFile("bin/contexts", try images.contexts.readBytes(), permissions: 0o755)
         var archive = CPIOArchive()
         archive.addFolder("guest")
         archive.addFile("guest/Image", try images.guestKernel.readBytes())

@@ -39,6 +39,8 @@ public struct Images: Sendable {
     var hostKernelPackage: FilePath { workspace.packages.appending("linux-image-\(lock.kernel)-arm64") }
     /// The test program that does in the host what a shell cannot.
     var exerciser: FilePath { workspace.images.appending("exerciser") }
+    /// The test program that keeps vector registers full, in the host and in guests.
+    var contexts: FilePath { workspace.images.appending("contexts") }
     /// The test program that uses `/dev/kvm` directly.
     var kvmExerciser: FilePath { workspace.images.appending("kvm-exerciser") }
 
@@ -57,7 +59,7 @@ public struct Images: Sendable {
 
     /// The steps, in an order in which each finds what it reads.
     var steps: [BuildStep] {
-        [exerciserStep, kvmExerciserStep, testModulesStep("probe"), testModulesStep("modules")]
+        [exerciserStep, kvmExerciserStep, contextsStep, testModulesStep("probe"), testModulesStep("modules")]
             + HypervisorVariant.allCases.flatMap { [hypervisorStep($0), hostModuleStep($0)] }
             + [monitorStep, hostRAMDiskStep]
     }
@@ -75,11 +77,16 @@ public struct Images: Sendable {
     }
 
     /// The program that exercises `/dev/kvm` as a process can.
-    private var kvmExerciserStep: BuildStep {
-        let folder = workspace.systemTests.appending("kvm")
-        let product = kvmExerciser
-        let log = workspace.logs.appending("kvm-exerciser.log")
-        return BuildStep("kvm-exerciser", inputs: [folder], outputs: [product]) {
+    private var kvmExerciserStep: BuildStep { programStep("kvm-exerciser", folder: "kvm", product: kvmExerciser) }
+
+    /// The program that keeps vector registers full.
+    private var contextsStep: BuildStep { programStep("contexts", folder: "contexts", product: contexts) }
+
+    /// A static test program of a folder's C and assembly files.
+    private func programStep(_ name: String, folder: String, product: FilePath) -> BuildStep {
+        let folder = workspace.systemTests.appending(folder)
+        let log = workspace.logs.appending("\(name).log")
+        return BuildStep(name, inputs: [folder], outputs: [product]) {
             let sources = folder.entries.filter { $0.hasSuffix(".c") || $0.hasSuffix(".S") }.sorted()
             try await Tool(
                 "aarch64-linux-gnu-gcc",
@@ -124,7 +131,7 @@ public struct Images: Sendable {
         let inputs =
             [
                 workspace.systemTests.appending("host"), workspace.systemTests.appending("guests"),
-                workspace.systemTests.appending("kvm"), exerciser, kvmExerciser, monitor,
+                workspace.systemTests.appending("kvm"), exerciser, kvmExerciser, contexts, monitor,
                 workspace.lock,
                 workspace.root.appending("Sources/LabKit/Images"),
             ] + testModules + HypervisorVariant.allCases.map(hostModule)

@@ -116,7 +116,7 @@ public struct Scenario: Sendable {
     /// The RAM disk that the scenario needs.
     var ramDisk: RAMDisk {
         if dialogue != nil || scripts.contains(where: { $0.name.hasPrefix("vmm-") }) { return .monitor }
-        return scripts.contains(.guests) ? .hostWithGuest : .host
+        return scripts.contains(.guests) || scripts.contains(.contexts) ? .hostWithGuest : .host
     }
 
     /// Additions to the kernel's command line.

@@ -6,7 +6,7 @@
 public enum Scenarios {
     /// Every scenario of the matrix.
     public static let all: [Scenario] =
-        hosts + guests + kvm + regions + refusals + power + panics + controls + vmmOnLinux
+        hosts + guests + contexts + kvm + regions + refusals + power + panics + controls + vmmOnLinux
 
     /// The machines on which a host is shown to live on.
     private static let machines: [MachineConfiguration] = {
