@@ -41,6 +41,13 @@ extension HostScript {
         checks: ["normal", "protected"].flatMap { kind in
             ["up", "sought-by-kernel", "sought-by-read", "sought-by-mem", "goes-on", "ends"].map { "\(kind)-\($0)" }
         } + ["protected-memory-owned", "protected-memory-back", "kill-cycles"])
+    /// Both kinds of private memory, as a user without privileges.
+    static let privateMemory = HostScript(
+        "private-memory",
+        checks: [
+            "limit-is-told", "descriptor-needs-no-limit", "descriptor-mapping", "descriptor-pages-owned",
+            "descriptor-pages-back",
+        ])
     /// `/dev/kvm` as a process uses it, and as one misuses it.
     static let kvm = HostScript(
         "kvm",

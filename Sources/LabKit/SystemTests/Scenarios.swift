@@ -41,7 +41,7 @@ public enum Scenarios {
         Scenario(
             "guests", subject: .martlet(.product),
             machine: MachineConfiguration(cpu: cpu, processors: 2, memory: 1024),
-            scripts: [.takeover, .guests, .aftermath], extent: .short)
+            scripts: [.takeover, .privateMemory, .guests, .aftermath], extent: .short)
     }
 
     /// `/dev/kvm` on a host under Martlet.
