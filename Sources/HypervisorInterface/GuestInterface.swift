@@ -133,6 +133,9 @@ public enum VCPURegister: Hashable, Sendable {
     /// `v0`…`v31`.
     case vector(UInt8)
     case fpcr, fpsr
+    /// A register by which the guest identifies its CPU: op0 = 3, op1 = 0, CRn = 0, with CRm (1…7) in bits
+    /// 5:3 and op2 in bits 2:0. Read only.
+    case identity(UInt8)
     /// CNTV_CTL_EL0, CNTV_CVAL_EL0, and the count that the guest reads.
     case timerControl, timerCompare, timerCount
 
@@ -157,6 +160,7 @@ public enum VCPURegister: Hashable, Sendable {
         case .timerCount: 0x107
         case .system(let index): 0x200 | UInt64(index)
         case .vector(let index): 0x300 | UInt64(index)
+        case .identity(let index): 0x400 | UInt64(index)
         }
     }
 
@@ -175,6 +179,7 @@ public enum VCPURegister: Hashable, Sendable {
         case 0x107: self = .timerCount
         case 0x200...0x217: self = .system(index)
         case 0x300...0x31F: self = .vector(index)
+        case 0x408...0x43F: self = .identity(index)
         default: return nil
         }
     }

@@ -4,6 +4,8 @@
 
 /// An error that an ioctl of `/dev/kvm` gives.
 public enum LinuxError: Int32, Error, CaseIterable, Sendable {
+    /// A protected guest forbids it.
+    case notPermitted = 1
     /// There is no such register, slot or feature.
     case noEntry = 2
     /// A signal came first.

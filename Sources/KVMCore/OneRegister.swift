@@ -24,9 +24,18 @@ public enum OneRegister: Equatable, Sendable {
     case absent
     /// The version of PSCI, which can be read and not be changed.
     case psciVersion
+    /// MPIDR_EL1, which follows from the vCPU's number.
+    case affinity
+    /// One of the registers by which a guest identifies its CPU, which EL2 makes up.
+    case identity(VCPURegister)
 
     /// PSCI 1.1.
     public static let psciVersionValue: UInt64 = 0x1_0001
+
+    /// MPIDR_EL1 of a vCPU as Linux numbers them: Aff0 counts to 16, for ICC_SGI1R_EL1.
+    public static func affinityValue(of vcpu: UInt32) -> UInt64 {
+        1 << 31 | UInt64(vcpu & 0xF) | UInt64(vcpu >> 4) << 8
+    }
 
     private static let architecture: UInt64 = 0x6000_0000_0000_0000
     private static let core: UInt64 = 0x0010_0000
@@ -83,6 +92,8 @@ public enum OneRegister: Equatable, Sendable {
         case SystemRegisterEncoding.timerControl.rawValue: return .vcpu(.timerControl)
         case SystemRegisterEncoding.timerCompare.rawValue: return .vcpu(.timerCount)
         case SystemRegisterEncoding.counter.rawValue: return .vcpu(.timerCompare)
+        case SystemRegisterEncoding.mpidr.rawValue: return .affinity
+        case SystemRegisterEncoding.identity: return .identity(.identity(UInt8(truncatingIfNeeded: encoding & 0x3F)))
         default: break
         }
         for register in VCPURegister.System.allCases
@@ -123,6 +134,9 @@ enum SystemRegisterEncoding: UInt64 {
     case timerCompare = 0xDF1A
     case counter = 0xDF02
 
+    /// op0 = 3, op1 = 0, CRn = 0, CRm from 1 to 7: who the CPU is, with reserved encodings that read as zero.
+    static let identity: ClosedRange<UInt64> = 0xC008...0xC03F
+
     /// The encoding of a register; nil for those that the process knows as core registers.
     init?(of register: VCPURegister.System) {
         switch register {
@@ -158,22 +172,35 @@ public enum RegisterList {
     private static let quadword: UInt64 = 0x6040_0000_0010_0000
     private static let word: UInt64 = 0x6020_0000_0010_0000
     private static let system: UInt64 = 0x6030_0000_0013_0000
+    private static let psciVersion: UInt64 = 0x6030_0000_0014_0000
 
     // x0…x30, SP, PC, PSTATE, SP_EL1, ELR_EL1, SPSR[5]
     private static let general: UInt64 = 39
     private static let vectors: UInt64 = 32
     private static let systemRegisters = UInt64(VCPURegister.System.allCases.count)
+    private static let identities = SystemRegisterEncoding.identity.upperBound - SystemRegisterEncoding.identity.lowerBound + 1
 
     /// How many places a walk over the list has; some of them are empty.
-    private static let places = general + vectors + 2 + systemRegisters + 3 + 1
-    // SP_EL1, ELR_EL1 and SPSR_EL1 are core registers.
-    /// How many identifiers there are.
-    public static let count = places - 3
+    private static let places = general + vectors + 2 + systemRegisters + identities + 3 + 1
 
-    /// Calls `body` with each identifier, in a fixed order.
+    /// How many identifiers there are.
+    public static func count(of kind: VMKind) -> UInt64 {
+        switch kind {
+        // SP_EL1, ELR_EL1 and SPSR_EL1 are core registers.
+        case .normal: places - 3
+        case .protected: 2
+        }
+    }
+
+    /// Calls `body` with each identifier, in a fixed order: all that KVM_GET_ONE_REG gives.
     public static func forEach<Failure: Error>(
-        _ body: (UInt64) throws(Failure) -> Void
+        of kind: VMKind, _ body: (UInt64) throws(Failure) -> Void
     ) throws(Failure) {
+        guard kind == .normal else {
+            try body(system | SystemRegisterEncoding.mpidr.rawValue)
+            try body(psciVersion)
+            return
+        }
         for index in 0..<general { try body(doubleword | index * 2) }
         for index in 0..<vectors { try body(quadword | (0x54 + index * 4)) }
         try body(word | 0xD4)
@@ -184,6 +211,7 @@ public enum RegisterList {
         try body(system | SystemRegisterEncoding.timerControl.rawValue)
         try body(system | SystemRegisterEncoding.timerCompare.rawValue)
         try body(system | SystemRegisterEncoding.counter.rawValue)
-        try body(0x6030_0000_0014_0000)
+        for encoding in SystemRegisterEncoding.identity { try body(system | encoding) }
+        try body(psciVersion)
     }
 }

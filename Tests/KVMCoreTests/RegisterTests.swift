@@ -20,7 +20,10 @@ import Testing
         (0x6020_0000_0010_00D4, .vcpu(.fpsr), .word),
         (0x6020_0000_0010_00D5, .vcpu(.fpcr), .word),
         (0x6030_0000_0013_C080, .vcpu(.system(VCPURegister.System.sctlr.rawValue)), .doubleword),
-        (0x6030_0000_0013_C005, .vcpu(.system(VCPURegister.System.mpidr.rawValue)), .doubleword),
+        (0x6030_0000_0013_C005, .affinity, .doubleword),
+        (0x6030_0000_0013_C008, .identity(.identity(0x08)), .doubleword),
+        (0x6030_0000_0013_C020, .identity(.identity(0x20)), .doubleword),
+        (0x6030_0000_0013_C03F, .identity(.identity(0x3F)), .doubleword),
         (0x6030_0000_0013_DF19, .vcpu(.timerControl), .doubleword),
         // These two are swapped in Linux's interface.
         (0x6030_0000_0013_DF1A, .vcpu(.timerCount), .doubleword),
@@ -41,6 +44,8 @@ import Testing
         (0x6030_0000_0010_00D6, .noEntry),
         (0x6030_0000_0010_FFFF, .noEntry),
         (0x6030_0000_0013_FFFF, .noEntry),
+        (0x6030_0000_0013_C007, .noEntry),
+        (0x6030_0000_0013_C040, .noEntry),
         (0x6020_0000_0013_C080, .noEntry),
         (0x6030_0000_0014_0001, .noEntry),
         (0x6030_0000_0015_0000, .noEntry),
@@ -54,16 +59,32 @@ import Testing
 
     @Test func theListNamesWhatExists() throws {
         var seen: Set<UInt64> = []
-        RegisterList.forEach { seen.insert($0) }
-        #expect(UInt64(seen.count) == RegisterList.count)
+        RegisterList.forEach(of: .normal) { seen.insert($0) }
+        #expect(UInt64(seen.count) == RegisterList.count(of: .normal))
         var registers: Set<VCPURegister> = []
         for identifier in seen {
-            if case .vcpu(let register) = try OneRegister.decode(identifier).0 {
+            switch try OneRegister.decode(identifier).0 {
+            case .vcpu(let register), .identity(let register):
                 #expect(registers.insert(register).inserted)
                 #expect(VCPURegister(number: register.number) == register)
+            case .absent, .psciVersion, .affinity: break
             }
         }
-        // All of EL2's: 31 general, 7 by name, 24 of EL1, 32 vectors, less those 3 that both names share.
-        #expect(registers.count == 31 + 8 + VCPURegister.System.allCases.count + 32)
+        // All of EL2's: 31 general, 8 by name, those of EL1 but MPIDR, 32 vectors, 56 of identity.
+        #expect(registers.count == 31 + 8 + VCPURegister.System.allCases.count - 1 + 32 + 56)
+    }
+
+    @Test func theListOfAProtectedVMNamesWhatCanBeRead() throws {
+        var seen: Set<UInt64> = []
+        RegisterList.forEach(of: .protected) { seen.insert($0) }
+        #expect(UInt64(seen.count) == RegisterList.count(of: .protected))
+        let rules = ProtectedRules(.protected, .started)
+        RegisterList.forEach(of: .normal) { identifier in
+            let register = try? OneRegister.decode(identifier).0
+            #expect(register != nil)
+            if let register {
+                #expect(seen.contains(identifier) == ((try? rules.checkGet(register)) != nil))
+            }
+        }
     }
 }

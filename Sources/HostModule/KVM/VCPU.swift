@@ -68,6 +68,7 @@ struct VCPUState {
 
     /// KVM_ARM_VCPU_INIT.
     func initialise(_ argument: VCPUInitArgument) throws(LinuxError) {
+        try rules().checkMakeup()
         let action = try with { (state) throws(LinuxError) in try state.life.initialise(argument.features) }
         guard case .create(let start) = action else { return }
         // Four pages, as the interface says.
@@ -87,22 +88,31 @@ struct VCPUState {
         guard with({ $0.life != .created }) else { throw .notExecutable }
     }
 
+    /// What the process may do, as of now.
+    private func rules() throws(LinuxError) -> ProtectedRules {
+        try vm.withConfiguration { (configuration) in ProtectedRules(vm.facts.kind, configuration.progress) }
+    }
+
     /// KVM_GET_ONE_REG.
     func getRegister(_ argument: OneRegisterArgument) throws(LinuxError) {
         try checkInitialised()
         let (register, width) = try OneRegister.decode(argument.identifier)
-        var words: InlineArray<2, UInt64> = [0, 0]
+        try rules().checkGet(register)
+        let words = try value(of: register)
+        try Process.write(words, to: argument.userAddress, bytes: Int(width.bytes))
+    }
+
+    private func value(of register: OneRegister) throws(LinuxError) -> InlineArray<2, UInt64> {
         switch register {
-        case .absent: break
-        case .psciVersion: words[0] = OneRegister.psciVersionValue
-        case .vcpu(let register):
+        case .absent: return [0, 0]
+        case .psciVersion: return [OneRegister.psciVersionValue, 0]
+        case .affinity: return [OneRegister.affinityValue(of: number), 0]
+        case .vcpu(let register), .identity(let register):
             let answer = EL2.call(
                 .getRegister, vm: vm.handle, GuestCallArguments(second: UInt64(number), third: register.number))
             guard answer.status == CallStatus.success.rawValue else { throw LinuxError(el2: answer.status) }
-            words[0] = answer.first
-            words[1] = answer.second
+            return [answer.first, answer.second]
         }
-        try Process.write(words, to: argument.userAddress, bytes: Int(width.bytes))
     }
 
     /// KVM_SET_ONE_REG.
@@ -110,10 +120,11 @@ struct VCPUState {
         try checkInitialised()
         let (register, width) = try OneRegister.decode(argument.identifier)
         let words: InlineArray<2, UInt64> = try Process.read(argument.userAddress, bytes: Int(width.bytes))
+        try rules().checkSet(register, of: number)
         switch register {
         case .absent: break
-        case .psciVersion:
-            guard words[0] == OneRegister.psciVersionValue else { throw .invalid }
+        case .psciVersion, .affinity, .identity:
+            guard words[0] == (try value(of: register)[0]) else { throw .invalid }
         case .vcpu(let register):
             let answer = EL2.call(
                 .setRegister, vm: vm.handle,
@@ -127,11 +138,12 @@ struct VCPUState {
     func listRegisters(to address: UInt64) throws(LinuxError) {
         try checkInitialised()
         let asked: InlineArray<1, UInt64> = try Process.read(address)
-        let count: InlineArray<1, UInt64> = [RegisterList.count]
+        let kind = vm.facts.kind
+        let count: InlineArray<1, UInt64> = [RegisterList.count(of: kind)]
         try Process.write(count, to: address)
-        guard asked[0] >= RegisterList.count else { throw .tooBig }
+        guard asked[0] >= count[0] else { throw .tooBig }
         var next = address
-        try RegisterList.forEach { (identifier) throws(LinuxError) in
+        try RegisterList.forEach(of: kind) { (identifier) throws(LinuxError) in
             // The address may wrap; what it wraps to is no process's.
             next = next &+ 8
             let word: InlineArray<1, UInt64> = [identifier]

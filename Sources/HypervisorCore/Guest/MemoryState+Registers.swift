@@ -47,6 +47,11 @@ extension MemoryState {
             }
             guard let slot = slot(index) else { throw .invalidParameter }
             return (vcpu.load(.context, at: UInt64(slot.rawValue), on: processor), 0)
+        case .identity(let index):
+            guard let table = vm.table(on: processor) else { throw .notFound }
+            let value = GuestIdentity.value(
+                crm: UInt64(index >> 3), op2: UInt64(index & 7), inputBits: table.geometry.inputBits, on: processor)
+            return (value, 0)
         case .vector(let index):
             let at = vcpu.vectors.advanced(by: 64 &+ 16 &* UInt64(index))
             return (processor.load64(at), processor.load64(at.advanced(by: 8)))
@@ -92,6 +97,7 @@ extension MemoryState {
         case .timerControl: vcpu.store(.timerControl, low & 3, on: processor)
         case .timerCompare: vcpu.store(.timerCompare, low, on: processor)
         case .timerCount: vm.store(.counterOffset, processor.read(.cntpctEL0) &- low, on: processor)
+        case .identity: throw .denied
         case .system(let index):
             guard index != VCPURegister.System.mpidr.rawValue, let slot = slot(index) else { throw .denied }
             vcpu.store(.context, at: UInt64(slot.rawValue), low, on: processor)

@@ -54,25 +54,49 @@ static void attribute(int device, uint32_t group, uint64_t number, void *value)
     must(call(device, KVM_SET_DEVICE_ATTR, &attr), "KVM_SET_DEVICE_ATTR");
 }
 
+static void attach_anonymous(struct machine *machine)
+{
+    machine->memory = mmap(NULL, machine->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (machine->memory == MAP_FAILED)
+        die("mmap");
+    struct kvm_userspace_memory_region region = {
+        .guest_phys_addr = BASE, .memory_size = machine->size, .userspace_addr = (uintptr_t)machine->memory,
+    };
+    must(call(machine->vm, KVM_SET_USER_MEMORY_REGION, &region), "KVM_SET_USER_MEMORY_REGION");
+}
+
+const struct backing anonymous = { "anonymous memory", attach_anonymous };
+
 void make_machine(struct machine *machine, size_t size, unsigned vcpus)
+{
+    make_machine_as(machine, (struct plan){ .backing = &anonymous }, size, vcpus);
+}
+
+static void make_gic(struct machine *machine)
 {
     struct kvm_create_device device = { .type = KVM_DEV_TYPE_ARM_VGIC_V3 };
     uint64_t distributor = DISTRIBUTOR, redistributors = REDISTRIBUTORS;
     uint32_t interrupts = 64;
+    must(call(machine->vm, KVM_CREATE_DEVICE, &device), "KVM_CREATE_DEVICE");
+    machine->gic = device.fd;
+    attribute(machine->gic, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST, &distributor);
+    attribute(machine->gic, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST, &redistributors);
+    attribute(machine->gic, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &interrupts);
+    attribute(machine->gic, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL);
+}
+
+void make_machine_as(struct machine *machine, struct plan plan, size_t size, unsigned vcpus)
+{
     memset(machine, 0, sizeof *machine);
+    machine->plan = plan;
+    machine->gic = -1;
     machine->size = size;
     machine->vcpus = vcpus;
     machine->kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
     must(machine->kvm < 0 ? -errno : 0, "/dev/kvm");
-    machine->vm = call_number(machine->kvm, KVM_CREATE_VM, 0);
+    machine->vm = call_number(machine->kvm, KVM_CREATE_VM, plan.type);
     must(machine->vm, "KVM_CREATE_VM");
-    machine->memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (machine->memory == MAP_FAILED)
-        die("mmap");
-    struct kvm_userspace_memory_region region = {
-        .guest_phys_addr = BASE, .memory_size = size, .userspace_addr = (uintptr_t)machine->memory,
-    };
-    must(call(machine->vm, KVM_SET_USER_MEMORY_REGION, &region), "KVM_SET_USER_MEMORY_REGION");
+    plan.backing->attach(machine);
     int bytes = call_number(machine->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
     for (unsigned i = 0; i < vcpus; i++) {
         struct kvm_vcpu_init init;
@@ -85,12 +109,8 @@ void make_machine(struct machine *machine, size_t size, unsigned vcpus)
         init.features[0] |= 1u << KVM_ARM_VCPU_PSCI_0_2 | (i ? 1u << KVM_ARM_VCPU_POWER_OFF : 0);
         must(call(machine->vcpu[i], KVM_ARM_VCPU_INIT, &init), "KVM_ARM_VCPU_INIT");
     }
-    must(call(machine->vm, KVM_CREATE_DEVICE, &device), "KVM_CREATE_DEVICE");
-    machine->gic = device.fd;
-    attribute(machine->gic, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_DIST, &distributor);
-    attribute(machine->gic, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_VGIC_V3_ADDR_TYPE_REDIST, &redistributors);
-    attribute(machine->gic, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &interrupts);
-    attribute(machine->gic, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL);
+    if (plan.gic == WITH_GIC)
+        make_gic(machine);
 }
 
 void end_machine(struct machine *machine)
@@ -99,7 +119,8 @@ void end_machine(struct machine *machine)
         munmap(machine->run[i], PAGE);
         close(machine->vcpu[i]);
     }
-    close(machine->gic);
+    if (machine->gic >= 0)
+        close(machine->gic);
     close(machine->vm);
     close(machine->kvm);
     munmap(machine->memory, machine->size);

@@ -14,7 +14,28 @@ enum { PAGE = 4096 };
 static const uint64_t BASE = 0x40000000, DISTRIBUTOR = 0x08000000, REDISTRIBUTORS = 0x080A0000;
 static const uint64_t DEVICE = 0x09000000;
 
+// The bit of a VM's type that asks for a protected one.
+static const unsigned long PROTECTED = 1ul << 31;
+
+struct machine;
+
+// Where a guest's memory comes from. `attach` makes machine->size bytes of it the guest's, and the
+// process's mapping of it, if there is one, machine->memory.
+struct backing {
+    const char *name;
+    void (*attach)(struct machine *machine);
+};
+extern const struct backing anonymous;
+
+// What distinguishes machines.
+struct plan {
+    unsigned long type;
+    const struct backing *backing;
+    enum { WITH_GIC, WITHOUT_GIC } gic;
+};
+
 struct machine {
+    struct plan plan;
     int kvm, vm, gic;
     int vcpu[8];
     struct kvm_run *run[8];
@@ -31,6 +52,7 @@ int call_number(int descriptor, unsigned long request, unsigned long argument);
 
 // A VM with so much memory and so many vCPUs; those but the first wait for CPU_ON.
 void make_machine(struct machine *machine, size_t size, unsigned vcpus);
+void make_machine_as(struct machine *machine, struct plan plan, size_t size, unsigned vcpus);
 void end_machine(struct machine *machine);
 // Puts code at the start of memory and lets vCPU 0 begin there.
 void load(struct machine *machine, const uint32_t *code, size_t bytes);

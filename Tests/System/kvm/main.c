@@ -2,7 +2,12 @@
 //
 // Tests of /dev/kvm from user space, for any kernel that serves it on arm64:
 //
-//   kvm-exerciser refusals | exits | sign-extension | memory | nonsense SEED ROUNDS | cycles COUNT
+//   kvm-exerciser refusals | exits | sign-extension | registers | memory | nonsense SEED ROUNDS
+//                 | cycles COUNT [protected]
+//
+// and for one that serves protected VMs, those after the first with the module peek.ko:
+//
+//   kvm-exerciser abi | isolation | misuse | attacks
 //
 // Exit code 0 means that all was as it should be.
 
@@ -21,12 +26,22 @@ int main(int count, char **words)
         exits();
     else if (!strcmp(group, "sign-extension"))
         sign_extension();
+    else if (!strcmp(group, "registers"))
+        registers();
     else if (!strcmp(group, "memory"))
         memory();
     else if (!strcmp(group, "nonsense") && count == 4)
         nonsense(strtoull(words[2], NULL, 0), strtoul(words[3], NULL, 0));
-    else if (!strcmp(group, "cycles") && count == 3)
-        cycles(strtoul(words[2], NULL, 0));
+    else if (!strcmp(group, "cycles") && (count == 3 || (count == 4 && !strcmp(words[3], "protected"))))
+        cycles(count == 4 ? PROTECTED : 0, strtoul(words[2], NULL, 0));
+    else if (!strcmp(group, "abi"))
+        abi();
+    else if (!strcmp(group, "isolation"))
+        isolation();
+    else if (!strcmp(group, "misuse"))
+        misuse();
+    else if (!strcmp(group, "attacks"))
+        attacks();
     else
         return 2;
     printf("%u failures\n", failures);

@@ -12,7 +12,12 @@ void refusals(void);
 void nonsense(uint64_t seed, unsigned rounds);
 void exits(void);
 void sign_extension(void);
+void registers(void);
 void memory(void);
-void cycles(unsigned count);
+void cycles(unsigned long type, unsigned count);
+void abi(void);
+void isolation(void);
+void misuse(void);
+void attacks(void);
 
 #endif
