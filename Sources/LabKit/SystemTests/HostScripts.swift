@@ -49,7 +49,7 @@ extension HostScript {
     static let protected = HostScript(
         "protected",
         checks: [
-            "abi", "isolation", "isolation-back", "attacks", "attacks-back", "misuse", "misuse-back",
+            "abi", "nonsense", "isolation", "isolation-back", "attacks", "attacks-back", "misuse", "misuse-back",
             "protected-kill-cycles", "protected-back",
         ])
     /// The hypervisor panics, and the host lives on to tell.

@@ -2,7 +2,7 @@
 //
 // Tests of /dev/kvm from user space, for any kernel that serves it on arm64:
 //
-//   kvm-exerciser refusals | exits | sign-extension | registers | memory | nonsense SEED ROUNDS
+//   kvm-exerciser refusals | exits | sign-extension | registers | memory | nonsense SEED ROUNDS [protected]
 //                 | cycles COUNT [protected]
 //
 // and for one that serves protected VMs, those after the first with the module peek.ko:
@@ -15,6 +15,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+static unsigned long type_of(int count, char **words)
+{
+    return count > 0 && !strcmp(words[0], "protected") ? PROTECTED : 0;
+}
 
 int main(int count, char **words)
 {
@@ -30,10 +35,10 @@ int main(int count, char **words)
         registers();
     else if (!strcmp(group, "memory"))
         memory();
-    else if (!strcmp(group, "nonsense") && count == 4)
-        nonsense(strtoull(words[2], NULL, 0), strtoul(words[3], NULL, 0));
-    else if (!strcmp(group, "cycles") && (count == 3 || (count == 4 && !strcmp(words[3], "protected"))))
-        cycles(count == 4 ? PROTECTED : 0, strtoul(words[2], NULL, 0));
+    else if (!strcmp(group, "nonsense") && count >= 4)
+        nonsense(type_of(count - 4, words + 4), strtoull(words[2], NULL, 0), strtoul(words[3], NULL, 0));
+    else if (!strcmp(group, "cycles") && count >= 3)
+        cycles(type_of(count - 3, words + 3), strtoul(words[2], NULL, 0));
     else if (!strcmp(group, "abi"))
         abi();
     else if (!strcmp(group, "isolation"))

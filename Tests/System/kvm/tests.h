@@ -9,7 +9,7 @@
 #include <signal.h>
 
 void refusals(void);
-void nonsense(uint64_t seed, unsigned rounds);
+void nonsense(unsigned long type, uint64_t seed, unsigned rounds);
 void exits(void);
 void sign_extension(void);
 void registers(void);
