@@ -178,7 +178,8 @@ public enum RegisterList {
     private static let general: UInt64 = 39
     private static let vectors: UInt64 = 32
     private static let systemRegisters = UInt64(VCPURegister.System.allCases.count)
-    private static let identities = SystemRegisterEncoding.identity.upperBound - SystemRegisterEncoding.identity.lowerBound + 1
+    private static let identities =
+        SystemRegisterEncoding.identity.upperBound - SystemRegisterEncoding.identity.lowerBound + 1
 
     /// How many places a walk over the list has; some of them are empty.
     private static let places = general + vectors + 2 + systemRegisters + identities + 3 + 1

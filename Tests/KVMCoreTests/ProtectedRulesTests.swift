@@ -36,11 +36,13 @@ import Testing
         }
     }
 
-    @Test(arguments: [
-        .vcpu(.general(0)), .vcpu(.programCounter), .vcpu(.processorState), .vcpu(.stackPointerEL0), .vcpu(.vector(3)),
-        .vcpu(.timerCompare), .vcpu(.system(VCPURegister.System.sctlr.rawValue)), .absent,
-        .identity(.identity(0x20)),
-    ] as [OneRegister])
+    @Test(
+        arguments: [
+            .vcpu(.general(0)), .vcpu(.programCounter), .vcpu(.processorState), .vcpu(.stackPointerEL0),
+            .vcpu(.vector(3)),
+            .vcpu(.timerCompare), .vcpu(.system(VCPURegister.System.sctlr.rawValue)), .absent,
+            .identity(.identity(0x20)),
+        ] as [OneRegister])
     func registersAreNotTold(register: OneRegister) throws {
         for rules in normal { try rules.checkGet(register) }
         for rules in [before, after] { #expect(throws: LinuxError.notPermitted) { try rules.checkGet(register) } }

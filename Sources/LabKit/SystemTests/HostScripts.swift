@@ -44,7 +44,10 @@ extension HostScript {
     /// `/dev/kvm` as a process uses it, and as one misuses it.
     static let kvm = HostScript(
         "kvm",
-        checks: ["kvm-refusals", "kvm-exits", "kvm-sign-extension", "kvm-registers", "kvm-memory", "kvm-nonsense", "kvm-kill-cycles"])
+        checks: [
+            "kvm-refusals", "kvm-exits", "kvm-sign-extension", "kvm-registers", "kvm-memory", "kvm-nonsense",
+            "kvm-kill-cycles",
+        ])
     /// What is refused to a protected VM's process, and who reaches its memory when.
     static let protected = HostScript(
         "protected",

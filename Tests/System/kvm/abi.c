@@ -4,6 +4,7 @@
 // first run, with the exact answer: the rows of abi.def.
 
 #define _GNU_SOURCE
+#include "abi.h"
 #include "tests.h"
 #include <errno.h>
 #include <pthread.h>
@@ -11,7 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 extern const uint32_t guest_beat[], guest_beat_end[];
@@ -25,16 +25,6 @@ extern const uint32_t guest_beat[], guest_beat_end[];
 #endif
 
 enum { OK = 0 };
-enum moment { BEFORE, DURING, AFTER };
-
-// On what a row acts.
-struct subject {
-    struct machine *machine;
-    int descriptor;
-    unsigned vcpu;
-    enum moment moment;
-};
-
 #define SYSTEM(encoding) (0x6030000000130000ul + (encoding))
 #define IDENTITY(crm, op2) SYSTEM(0xC000 + (crm) * 8 + (op2))
 #define SP 0x603000000010003Eul
@@ -110,30 +100,6 @@ static int init_spare(struct subject *subject, unsigned long request, uint64_t a
     if (subject->moment == BEFORE)
         vcpu = call_number(subject->descriptor, KVM_CREATE_VCPU, 9);
     return do_init(vcpu, 9);
-}
-
-static int set_region(struct subject *subject, uint32_t flags, uint64_t guest, uint64_t size)
-{
-    static uint8_t *user;
-    if (!user)
-        user = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    struct kvm_userspace_memory_region region = { 9, flags, guest, size, (uintptr_t)user };
-    return call(subject->descriptor, KVM_SET_USER_MEMORY_REGION, &region);
-}
-
-static int region(struct subject *subject, unsigned long request, uint64_t flags)
-{
-    return set_region(subject, flags, 0x80000000, PAGE);
-}
-
-static int region_moves(struct subject *subject, unsigned long request, uint64_t argument)
-{
-    return set_region(subject, 0, 0x90000000, PAGE);
-}
-
-static int region_goes(struct subject *subject, unsigned long request, uint64_t argument)
-{
-    return set_region(subject, 0, 0, 0);
 }
 
 static int line(struct subject *subject, unsigned long request, uint64_t argument)

@@ -123,23 +123,22 @@ static void *attempt_for_ever(void *argument)
     return NULL;
 }
 
-static struct vault *vault_of(struct vault *vault, unsigned long type)
+static struct vault *vault_of(struct vault *vault, unsigned long type, const struct backing *backing)
 {
-    make_vault(vault, (struct plan){ .type = type, .backing = &anonymous }, 32);
+    make_vault(vault, (struct plan){ .type = type, .backing = backing }, 32);
     fill_vault(vault);
     return vault;
 }
 
-void attacks(void)
+static void attack(const struct backing *backing)
 {
     uint64_t known[2];
     pthread_t thread;
-    peek_open();
-    vault_of(&victim, PROTECTED);
+    vault_of(&victim, PROTECTED, backing);
     known[0] = victim_handle = new_handle(NULL, 0);
-    vault_of(&rival, PROTECTED);
+    vault_of(&rival, PROTECTED, backing);
     known[1] = rival_handle = new_handle(known, 1);
-    vault_of(&normal, 0);
+    vault_of(&normal, 0, &anonymous);
     normal_handle = new_handle(known, 2);
     bait = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     *bait = 0xBA17;
@@ -148,6 +147,7 @@ void attacks(void)
 
     attempt_all();
     expect_unchanged();
+    is_over = false;
     is_running = true;
     if (pthread_create(&thread, NULL, attempt_for_ever, NULL))
         die("pthread_create");
@@ -164,4 +164,14 @@ void attacks(void)
     expect("a handle after its VM", peek_call(&gone), STATUS_NOT_FOUND);
     end_vault(&rival);
     end_vault(&normal);
+    munmap(bait, PAGE);
+}
+
+void attacks(void)
+{
+    peek_open();
+    for (const struct backing *const *backing = private_backings; *backing; backing++) {
+        printf("%s\n", (*backing)->name);
+        attack(*backing);
+    }
 }

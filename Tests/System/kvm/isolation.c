@@ -52,7 +52,10 @@ static void ways_work(struct vault *vault)
         expect("an owner before the first run", peek_owner(vault->frames[page]), PAGE_OF_HOST);
         for (enum way way = 0; way < WAYS; way++) {
             uint64_t value = 0;
-            expect(way_names[way], read_by(way, vault, page, &value), true);
+            bool is_there = vault->machine.plan.backing->fate == STAYS_MAPPED || (way != VM_CALL && way != MEM_FILE);
+            expect(way_names[way], read_by(way, vault, page, &value), is_there);
+            if (!is_there)
+                continue;
             expect(way_names[way], value, page + 1);
             if (way != PIPE)
                 expect(way_names[way], write_by(way, vault, page, 1000), true);
@@ -185,6 +188,8 @@ static void one_life(const struct backing *backing, bool closes_early)
     tear_down(&vault);
     expect_returned(&vault);
     munmap(vault.machine.memory, vault.machine.size);
+    if (vault.machine.file >= 0)
+        close(vault.machine.file);
     close(vault.machine.kvm);
 }
 
@@ -225,13 +230,12 @@ static void killed(const struct backing *backing)
 
 void isolation(void)
 {
-    static const struct backing *const backings[] = { &anonymous };
     peek_open();
     contrast();
-    for (size_t i = 0; i < sizeof backings / sizeof *backings; i++) {
-        printf("%s\n", backings[i]->name);
-        one_life(backings[i], false);
-        one_life(backings[i], true);
-        killed(backings[i]);
+    for (const struct backing *const *backing = private_backings; *backing; backing++) {
+        printf("%s\n", (*backing)->name);
+        one_life(*backing, false);
+        one_life(*backing, true);
+        killed(*backing);
     }
 }

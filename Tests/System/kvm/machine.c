@@ -65,7 +65,26 @@ static void attach_anonymous(struct machine *machine)
     must(call(machine->vm, KVM_SET_USER_MEMORY_REGION, &region), "KVM_SET_USER_MEMORY_REGION");
 }
 
-const struct backing anonymous = { "anonymous memory", attach_anonymous };
+static void attach_descriptor(struct machine *machine)
+{
+    struct kvm_create_guest_memfd memory = {
+        .size = machine->size, .flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED,
+    };
+    machine->file = call(machine->vm, KVM_CREATE_GUEST_MEMFD, &memory);
+    must(machine->file, "KVM_CREATE_GUEST_MEMFD");
+    machine->memory = mmap(NULL, machine->size, PROT_READ | PROT_WRITE, MAP_SHARED, machine->file, 0);
+    if (machine->memory == MAP_FAILED)
+        die("mmap of private memory");
+    struct kvm_userspace_memory_region2 region = {
+        .flags = KVM_MEM_GUEST_MEMFD, .guest_phys_addr = BASE, .memory_size = machine->size,
+        .userspace_addr = (uintptr_t)machine->memory, .guest_memfd = machine->file,
+    };
+    must(call(machine->vm, KVM_SET_USER_MEMORY_REGION2, &region), "KVM_SET_USER_MEMORY_REGION2");
+}
+
+const struct backing anonymous = { "anonymous memory", attach_anonymous, STAYS_MAPPED };
+const struct backing descriptor_memory = { "a descriptor of private memory", attach_descriptor, IS_ZAPPED };
+const struct backing *const private_backings[] = { &anonymous, &descriptor_memory, NULL };
 
 void make_machine(struct machine *machine, size_t size, unsigned vcpus)
 {
@@ -89,7 +108,7 @@ void make_machine_as(struct machine *machine, struct plan plan, size_t size, uns
 {
     memset(machine, 0, sizeof *machine);
     machine->plan = plan;
-    machine->gic = -1;
+    machine->gic = machine->file = -1;
     machine->size = size;
     machine->vcpus = vcpus;
     machine->kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
@@ -124,6 +143,8 @@ void end_machine(struct machine *machine)
     close(machine->vm);
     close(machine->kvm);
     munmap(machine->memory, machine->size);
+    if (machine->file >= 0)
+        close(machine->file);
 }
 
 void load(struct machine *machine, const uint32_t *code, size_t bytes)

@@ -34,6 +34,10 @@ void make_vault(struct vault *vault, struct plan plan, unsigned pages)
     set_register(&vault->machine, 0, X(2), vault->seed);
     for (unsigned page = 0; page < pages / 2; page++)
         *word_of(vault, page) = page + 1;
+    // Where pages leave the mapping, their frames are known only before.
+    for (unsigned page = 0; page < pages && plan.backing->fate == IS_ZAPPED; page++)
+        if (!*word_of(vault, page) || page < pages / 2)
+            vault->frames[page] = frame_of((const void *)word_of(vault, page));
 }
 
 static void expect_exit(struct vault *vault, uint64_t offset, bool is_write)
@@ -67,8 +71,13 @@ void fill_vault(struct vault *vault)
     expect_exit(vault, 0, true);
     expect("what the process put there", exit_value(vault), half * (half + 1) / 2);
     expect_exit(vault, 16, false);
-    for (unsigned page = 0; page < vault->pages; page++)
-        vault->frames[page] = frame_of((const void *)word_of(vault, page));
+    for (unsigned page = 0; page < vault->pages; page++) {
+        uint64_t frame = frame_of((const void *)word_of(vault, page));
+        if (vault->machine.plan.backing->fate == STAYS_MAPPED)
+            vault->frames[page] = frame;
+        else
+            expect("a guest's page in the process's mapping", frame, 0);
+    }
 }
 
 uint64_t look(struct vault *vault, uint64_t rounds)
