@@ -61,7 +61,12 @@ uint64_t frame_of(const void *address)
         die("/proc/self/pagemap");
     close(map);
     // Bit 63: present; bits 54:0: the frame.
-    return entry >> 63 ? entry & ((1ul << 55) - 1) : 0;
+    if (entry >> 63)
+        return entry & ((1ul << 55) - 1);
+    // That file leaves out mappings of frames without pages.
+    struct peek peek = { { (uintptr_t)address } };
+    request(PEEK_FRAME, &peek);
+    return peek.x[1];
 }
 
 // A handle has a slot in bits 7:0 and above it how often the slot was used, with bit 40 set. Whoever

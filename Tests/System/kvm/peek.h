@@ -17,6 +17,7 @@ struct peek {
 #define PEEK_WRITE _IOWR('M', 1, struct peek)
 #define PEEK_TRY _IOWR('M', 2, struct peek)
 #define PEEK_CALL _IOWR('M', 3, struct peek)
+#define PEEK_FRAME _IOWR('M', 4, struct peek)
 
 // The numbers of calls to EL2 are written down anew here: a test must notice when they change.
 enum {

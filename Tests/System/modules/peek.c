@@ -23,6 +23,23 @@ struct request {
 /* x0 to x11 of a call to EL2, in and out. */
 #define PEEK_CALL _IOWR('M', 3, struct request)
 
+/* x0 = an address of the process that maps frames without pages; x1 becomes the frame, or 0. */
+#define PEEK_FRAME _IOWR('M', 4, struct request)
+
+static void find_frame(struct request *request)
+{
+	struct follow_pfnmap_args place = { .address = request->x[0] };
+
+	request->x[1] = 0;
+	mmap_read_lock(current->mm);
+	place.vma = vma_lookup(current->mm, request->x[0]);
+	if (place.vma && !follow_pfnmap_start(&place)) {
+		request->x[1] = place.pfn;
+		follow_pfnmap_end(&place);
+	}
+	mmap_read_unlock(current->mm);
+}
+
 static volatile u64 *place(const struct request *request)
 {
 	if (!pfn_valid(request->x[0]) || request->x[1] > PAGE_SIZE - sizeof(u64) || request->x[1] % sizeof(u64))
@@ -43,6 +60,10 @@ static long peek(struct file *file, unsigned int number, unsigned long argument)
 		memcpy(registers.x, request.x, sizeof(request.x));
 		hvc(&registers);
 		memcpy(request.x, registers.x, sizeof(request.x));
+		return copy_to_user(user, &request, sizeof(request)) ? -EFAULT : 0;
+	}
+	if (number == PEEK_FRAME) {
+		find_frame(&request);
 		return copy_to_user(user, &request, sizeof(request)) ? -EFAULT : 0;
 	}
 	word = place(&request);
