@@ -133,6 +133,9 @@ public enum VCPURegister: Hashable, Sendable {
     /// `v0`…`v31`.
     case vector(UInt8)
     case fpcr, fpsr
+    /// A register by which the guest identifies its CPU: op0 = 3, op1 = 0, CRn = 0, with CRm (1…7) in bits
+    /// 5:3 and op2 in bits 2:0. Read only.
+    case identity(UInt8)
     /// CNTV_CTL_EL0, CNTV_CVAL_EL0, and the count that the guest reads.
     case timerControl, timerCompare, timerCount
     /// Quadwords of the vCPU's longest scalable vector, one of the `VectorLengths` that guests may have; 0
@@ -167,6 +170,7 @@ public enum VCPURegister: Hashable, Sendable {
         case .vectorControl: 0x109
         case .system(let index): 0x200 | UInt64(index)
         case .vector(let index): 0x300 | UInt64(index)
+        case .identity(let index): 0x400 | UInt64(index)
         case .scalable(let index): 0x1000 &+ UInt64(index)
         }
     }
@@ -188,6 +192,7 @@ public enum VCPURegister: Hashable, Sendable {
         case 0x109: self = .vectorControl
         case 0x200...0x217: self = .system(index)
         case 0x300...0x31F: self = .vector(index)
+        case 0x408...0x43F: self = .identity(index)
         case 0x1000..<0x1000 + Self.scalableDoublewords(16):
             self = .scalable(UInt16(truncatingIfNeeded: number &- 0x1000))
         default: return nil

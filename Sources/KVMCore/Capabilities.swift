@@ -88,12 +88,14 @@ public struct MachineLimits: Equatable, Sendable {
     public func answer(to capability: UInt64, of answerer: Answerer) -> Int64 {
         switch Capability(rawValue: capability) {
         case nil: 0
+        // A protected guest keeps its pages whatever the process maps.
+        case .syncMMU: answerer == .protectedVM ? 0 : 1
         case .recommendedVCPUs: Int64(clamping: min(hostCPUs, vcpus))
         case .maximumVCPUs, .maximumVCPUID: Int64(clamping: vcpus)
         case .scalableVectors: vectorLengths == .none ? 0 : 1
         case .memorySlots: Int64(MemorySlot.capacity)
         case .addressBits: Int64(clamping: addressBits)
-        case .irqchip, .userMemory, .mpState, .syncMMU, .destroyMemoryRegionWorks, .joinMemoryRegionsWorks,
+        case .irqchip, .userMemory, .mpState, .destroyMemoryRegionWorks, .joinMemoryRegionsWorks,
             .internalErrorData, .oneRegister, .psci, .deviceControl, .psci02, .checkExtensionVM, .immediateExit,
             .irqLineLayout2, .userMemory2:
             1

@@ -4,7 +4,7 @@
 
 /// An error that an ioctl of `/dev/kvm` gives.
 public enum LinuxError: Int32, Error, CaseIterable, Sendable {
-    /// It is not the time for it.
+    /// A protected guest forbids it, or it is not the time for it.
     case notPermitted = 1
     /// There is no such register, slot or feature.
     case noEntry = 2

@@ -203,7 +203,7 @@ public struct MemorySlots<Store: SlotStore>: ~Copyable {
     }
 
     /// KVM_SET_USER_MEMORY_REGION and KVM_SET_USER_MEMORY_REGION2: creates, moves or deletes a slot. Checks and
-    /// errors are Linux's; neither dirty logs nor read-only slots are offered.
+    /// errors are Linux's; neither dirty logs nor read-only slots are offered (`ProtectedRules`).
     /// - Parameter source: the private memory that the region names.
     public mutating func change(
         _ region: MemoryRegionArgument, source: PrivateSource? = nil, limits: RegionLimits

@@ -34,9 +34,18 @@ public enum OneRegister: Equatable, Sendable {
     case vectorLengths
     /// The version of PSCI, which can be read and not be changed.
     case psciVersion
+    /// MPIDR_EL1, which follows from the vCPU's number.
+    case affinity
+    /// One of the registers by which a guest identifies its CPU, which EL2 makes up.
+    case identity(VCPURegister)
 
     /// PSCI 1.1.
     public static let psciVersionValue: UInt64 = 0x1_0001
+
+    /// MPIDR_EL1 of a vCPU as Linux numbers them: Aff0 counts to 16, for ICC_SGI1R_EL1.
+    public static func affinityValue(of vcpu: UInt32) -> UInt64 {
+        1 << 31 | UInt64(vcpu & 0xF) | UInt64(vcpu >> 4) << 8
+    }
 
     private static let architecture: UInt64 = 0x6000_0000_0000_0000
     private static let core: UInt64 = 0x0010_0000
@@ -109,6 +118,8 @@ public enum OneRegister: Equatable, Sendable {
         case SystemRegisterEncoding.timerCompare.rawValue: return .vcpu(.timerCount)
         case SystemRegisterEncoding.counter.rawValue: return .vcpu(.timerCompare)
         case SystemRegisterEncoding.vectorControl.rawValue: return .vcpu(.vectorControl)
+        case SystemRegisterEncoding.mpidr.rawValue: return .affinity
+        case SystemRegisterEncoding.identity: return .identity(.identity(UInt8(truncatingIfNeeded: encoding & 0x3F)))
         default: break
         }
         for register in VCPURegister.System.allCases
@@ -149,6 +160,9 @@ enum SystemRegisterEncoding: UInt64 {
     case timerCompare = 0xDF1A
     case counter = 0xDF02
     case vectorControl = 0xC090
+
+    /// op0 = 3, op1 = 0, CRn = 0, CRm from 1 to 7: who the CPU is, with reserved encodings that read as zero.
+    static let identity: ClosedRange<UInt64> = 0xC008...0xC03F
 
     /// The encoding of a register; nil for those that the process knows as core registers.
     init?(of register: VCPURegister.System) {

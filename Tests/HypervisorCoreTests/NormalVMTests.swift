@@ -198,6 +198,30 @@ struct NormalVMTests {
         }
     }
 
+    @Test func `what a guest reads of its identity its host reads too, and nobody changes it`() throws {
+        let vm = try bench.makeVM(.normal)
+        for index: UInt64 in 0x08...0x3F {
+            var seen: UInt64 = 0xBAD
+            // MRS x5 with op0 = 3, op1 = 0, CRn = 0.
+            let syndrome: UInt64 = 0x18 << 26 | 1 << 25 | 3 << 20 | (index & 7) << 17 | 5 << 5 | (index >> 3) << 1 | 1
+            bench.machine.guest = ScriptedGuest([
+                { cpu, _ in ScriptedGuest.trap(syndrome, on: cpu) },
+                { cpu, vcpu in
+                    seen = vcpu.general(5, on: cpu)
+                    return .interrupt
+                },
+            ])
+            #expect(bench.run(vm).exit == .interrupt)
+            let register = VCPURegister.identity(UInt8(index)).number
+            #expect(bench.wide(.getRegister, [vm, 0, register])[1] == seen)
+            #expect(bench.status(.setRegister, [vm, 0, register, seen]) == .denied)
+        }
+        #expect(bench.wide(.getRegister, [vm, 0, VCPURegister.identity(0x20).number])[1] & 0xFF == 0x11)
+        for number: UInt64 in [0x400, 0x407, 0x440] {
+            #expect(bench.status(.getRegister, [vm, 0, number]) == .invalidParameter)
+        }
+    }
+
     @Test func `the host's registers come back after a run, and the guest's are gone`() throws {
         let vm = try bench.makeVM(.normal)
         let registers: [SystemRegister] = [

@@ -90,6 +90,7 @@ struct ProtectedVMTests {
         #expect(bench.run(vm).exit == .interrupt)
         #expect(bench.status(.setRegister, [vm, 0, 0, 1]) == .denied)
         #expect(bench.status(.getRegister, [vm, 0, VCPURegister.programCounter.number]) == .denied)
+        #expect(bench.status(.getRegister, [vm, 0, VCPURegister.identity(0x20).number]) == .denied)
     }
 
     @Test func `only windows are devices; elsewhere an access shows a page number and nothing else`() throws {

@@ -20,7 +20,10 @@ import Testing
         (0x6020_0000_0010_00D4, .vcpu(.fpsr), .word),
         (0x6020_0000_0010_00D5, .vcpu(.fpcr), .word),
         (0x6030_0000_0013_C080, .vcpu(.system(VCPURegister.System.sctlr.rawValue)), .doubleword),
-        (0x6030_0000_0013_C005, .vcpu(.system(VCPURegister.System.mpidr.rawValue)), .doubleword),
+        (0x6030_0000_0013_C005, .affinity, .doubleword),
+        (0x6030_0000_0013_C008, .identity(.identity(0x08)), .doubleword),
+        (0x6030_0000_0013_C020, .identity(.identity(0x20)), .doubleword),
+        (0x6030_0000_0013_C03F, .identity(.identity(0x3F)), .doubleword),
         (0x6030_0000_0013_DF19, .vcpu(.timerControl), .doubleword),
         // These two are swapped in Linux's interface.
         (0x6030_0000_0013_DF1A, .vcpu(.timerCount), .doubleword),
@@ -48,6 +51,8 @@ import Testing
         (0x6030_0000_0010_00D6, .noEntry),
         (0x6030_0000_0010_FFFF, .noEntry),
         (0x6030_0000_0013_FFFF, .noEntry),
+        (0x6030_0000_0013_C007, .noEntry),
+        (0x6030_0000_0013_C040, .noEntry),
         (0x6020_0000_0013_C080, .noEntry),
         (0x6030_0000_0014_0001, .noEntry),
         (0x6030_0000_0015_0000, .noEntry),
@@ -64,26 +69,45 @@ import Testing
     }
 
     @Test func theListNamesWhatExists() throws {
-        let system = VCPURegister.System.allCases.count
-        // 31 general, 7 by name, and v0 to v31; or ZCR_EL1, z0 to z31, p0 to p15, FFR and the lengths.
+        let system = VCPURegister.System.allCases.count - 1
+        // 31 general, 7 by name, MPIDR, 56 of identity, and v0 to v31; or ZCR_EL1, z0 to z31, p0 to p15, FFR
+        // and the lengths.
         for (vectors, expected) in [
-            (ScalableVectors.absent, 31 + 8 + system + 32), (.fixed(VectorLengths(bits: 3)), 31 + 8 + system + 51),
+            (ScalableVectors.absent, 31 + 8 + system + 56 + 32),
+            (.fixed(VectorLengths(bits: 3)), 31 + 8 + system + 56 + 51),
         ] {
-            let list = RegisterList(vectors)
+            let list = RegisterList(.normal, vectors)
             var seen: Set<UInt64> = []
             list.forEach { seen.insert($0) }
             #expect(UInt64(seen.count) == list.count)
             var registers = 0
             for identifier in seen {
                 switch try OneRegister.decode(identifier).0 {
-                case .vcpu(let register):
+                case .vcpu(let register), .identity(let register):
                     #expect(VCPURegister(number: register.number) == register)
                     registers += 1
                 case .scalable, .vectorLengths: registers += 1
-                case .absent, .psciVersion: break
+                case .absent, .psciVersion, .affinity: break
                 }
             }
             #expect(registers == expected)
+        }
+    }
+
+    @Test func theListOfAProtectedVMNamesWhatCanBeRead() throws {
+        for vectors in [ScalableVectors.absent, .fixed(VectorLengths(bits: 3))] {
+            var seen: Set<UInt64> = []
+            let list = RegisterList(.protected, vectors)
+            list.forEach { seen.insert($0) }
+            #expect(UInt64(seen.count) == list.count)
+            let rules = ProtectedRules(.protected, .started)
+            RegisterList(.normal, vectors).forEach { identifier in
+                let register = try? OneRegister.decode(identifier).0
+                #expect(register != nil)
+                if let register {
+                    #expect(seen.contains(identifier) == ((try? rules.checkGet(register)) != nil))
+                }
+            }
         }
     }
 }

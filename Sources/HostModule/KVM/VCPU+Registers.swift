@@ -48,29 +48,38 @@ extension VCPU {
     func getRegister(_ argument: OneRegisterArgument) throws(LinuxError) {
         try checkInitialised()
         let (register, width) = try OneRegister.decode(argument.identifier)
-        var words: InlineArray<2, UInt64> = [0, 0]
+        try rules().checkGet(register)
         switch register {
-        case .absent: break
-        case .psciVersion: words[0] = OneRegister.psciVersionValue
-        case .vcpu(let register):
-            try check(register)
-            let value = try load(register)
-            words[0] = value.low
-            words[1] = value.high
         case .vectorLengths:
             var lengths = InlineArray<8, UInt64>(repeating: 0)
             lengths[0] = try vectors.lengths().bits
             return try Process.write(lengths, to: argument.userAddress)
         case .scalable(let register):
             return try getScalable(register, argument.userAddress)
+        case .absent, .psciVersion, .affinity, .identity, .vcpu: break
         }
+        let words = try value(of: register)
         try Process.write(words, to: argument.userAddress, bytes: Int(width.bytes))
+    }
+
+    /// A register that has at most two words.
+    private func value(of register: OneRegister) throws(LinuxError) -> InlineArray<2, UInt64> {
+        switch register {
+        case .absent, .vectorLengths, .scalable: return [0, 0]
+        case .psciVersion: return [OneRegister.psciVersionValue, 0]
+        case .affinity: return [OneRegister.affinityValue(of: number), 0]
+        case .vcpu(let register), .identity(let register):
+            try check(register)
+            let value = try load(register)
+            return [value.low, value.high]
+        }
     }
 
     /// KVM_SET_ONE_REG.
     func setRegister(_ argument: OneRegisterArgument) throws(LinuxError) {
         try checkInitialised()
         let (register, width) = try OneRegister.decode(argument.identifier)
+        try rules().checkSet(register, of: number)
         switch register {
         case .vectorLengths:
             let lengths: InlineArray<8, UInt64> = try Process.read(argument.userAddress)
@@ -78,12 +87,12 @@ extension VCPU {
             return try with { (state) throws(LinuxError) in try state.vectors.choose(lengths, all: all) }
         case .scalable(let register):
             return try setScalable(register, argument.userAddress)
-        case .absent, .psciVersion, .vcpu: break
+        case .absent, .psciVersion, .affinity, .identity, .vcpu: break
         }
         let words: InlineArray<2, UInt64> = try Process.read(argument.userAddress, bytes: Int(width.bytes))
         switch register {
-        case .psciVersion:
-            guard words[0] == OneRegister.psciVersionValue else { throw .invalid }
+        case .psciVersion, .affinity, .identity:
+            guard words[0] == (try value(of: register)[0]) else { throw .invalid }
         case .vcpu(let register):
             try check(register)
             try store(register, words[0], words[1])
@@ -123,7 +132,7 @@ extension VCPU {
         try checkInitialised()
         let vectors = vectors
         try vectors.checkFixed()
-        let list = RegisterList(vectors)
+        let list = RegisterList(vm.facts.kind, vectors)
         let asked: InlineArray<1, UInt64> = try Process.read(address)
         let count: InlineArray<1, UInt64> = [list.count]
         try Process.write(count, to: address)

@@ -69,6 +69,7 @@ struct VCPUState {
 
     /// KVM_ARM_VCPU_INIT.
     func initialise(_ argument: VCPUInitArgument) throws(LinuxError) {
+        try rules().checkMakeup()
         let action = try with { (state) throws(LinuxError) in try state.life.initialise(argument.features) }
         guard case .create(let start) = action else {
             guard with({ $0.vectors.agrees(with: argument.features) }) else { throw .invalid }
@@ -90,6 +91,11 @@ struct VCPUState {
 
     func checkInitialised() throws(LinuxError) {
         guard with({ $0.life != .created }) else { throw .notExecutable }
+    }
+
+    /// What the process may do, as of now.
+    func rules() throws(LinuxError) -> ProtectedRules {
+        try vm.withConfiguration { (configuration) in ProtectedRules(vm.facts.kind, configuration.progress) }
     }
 
     /// KVM_GET_MP_STATE.

@@ -60,8 +60,10 @@ extension VM {
     func createDevice(_ argument: CreateDeviceArgument) throws(LinuxError) -> Int64 {
         guard argument.type == CreateDeviceArgument.gicV3 else { throw .noDevice }
         if argument.purpose == .test { return 0 }
-        return try withConfiguration { (_) throws(LinuxError) in
+        return try withConfiguration { (configuration) throws(LinuxError) in
             guard withInterrupts({ $0.device == nil }) else { throw .exists }
+            // A guest that has run has found out that it has no GIC.
+            guard configuration.progress == .configurable else { throw .busy }
             withInterrupts { $0.device = GICDevice(addressBits: facts.addressBits) }
             let descriptor = unsafe martlet_kernel_gic_open(object)
             if descriptor < 0 { withInterrupts { $0.device = nil } }

@@ -64,6 +64,7 @@ extension VM {
         let number = UInt32(truncatingIfNeeded: number)
         return try withConfiguration { (configuration) throws(LinuxError) in
             guard withInterrupts({ !$0.hasGIC }) else { throw .busy }
+            try ProtectedRules(facts.kind, configuration.progress).checkMakeup()
             guard unsafe martlet_kernel_vcpu(object, number) == nil else { throw .exists }
             let vcpu = try VCPU.make(in: self, number: number, place: configuration.vcpus)
             let descriptor = unsafe martlet_kernel_vcpu_open(vcpu.object)

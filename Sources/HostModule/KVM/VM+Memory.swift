@@ -26,8 +26,10 @@ extension VM {
     func setRegion(_ region: MemoryRegionArgument, source: PrivateSource?) throws(LinuxError) {
         let limits = RegionLimits(addressBits: facts.addressBits, userLimit: facts.machine.userLimit)
         try withConfiguration { (configuration) throws(LinuxError) in
+            let rules = ProtectedRules(facts.kind, configuration.progress)
+            try rules.checkFlags(region.flags)
             // A protected guest's memory does not change under it.
-            guard case .open = configuration.fixing else { throw .busy }
+            try rules.checkMakeup()
             let result = withMemory { memory -> Result<SlotChange, LinuxError> in
                 do throws(LinuxError) {
                     let change = try memory.slots.change(region, source: source, limits: limits)

@@ -15,12 +15,15 @@ extension VM {
         return try PrivateFile.create(argument, for: handle)
     }
 
-    /// Before the first run of a protected VM: what the process has written so far becomes the guest's
+    /// Before the first run. Of a protected VM, what the process has written so far becomes the guest's
     /// first memory, everything between the slots becomes a window for devices, and neither changes
-    /// any more. EL2 holds the host to it.
+    /// any more. EL2 holds the host to it. A normal VM has nothing to fix.
     func fixMemory() throws(LinuxError) {
-        guard facts.kind == .protected else { return }
         try withConfiguration { (configuration) throws(LinuxError) in
+            guard facts.kind == .protected else {
+                configuration.fixing = .done
+                return
+            }
             if case .open = configuration.fixing {
                 try donateTables(order: 5)
                 try openWindows()

@@ -20,8 +20,13 @@ struct VMFacts {
 struct VMConfiguration {
     /// vCPUs that have been made; each is at its place for ever.
     var vcpus = 0
-    /// How far a protected VM's memory and devices are fixed, which begins with the first run.
+    /// How far memory and devices are fixed, which begins with the first run.
     var fixing = Fixing.open
+
+    /// How far the VM is from its first run.
+    var progress: VMProgress {
+        if case .open = fixing { .configurable } else { .started }
+    }
 
     /// A signal may interrupt the work, and the next run goes on with it.
     enum Fixing {

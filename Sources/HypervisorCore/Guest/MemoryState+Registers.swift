@@ -61,6 +61,12 @@ extension MemoryState {
             }
             guard let slot = slot(index) else { throw .invalidParameter }
             return (vcpu.load(.context, at: UInt64(slot.rawValue), on: processor), 0)
+        case .identity(let index):
+            guard let table = vm.table(on: processor) else { throw .notFound }
+            let value = GuestIdentity.value(
+                crm: UInt64(index >> 3), op2: UInt64(index & 7), inputBits: table.geometry.inputBits,
+                vectorLength: vcpu.vectorLength(on: processor), on: processor)
+            return (value, 0)
         case .vector(let index):
             let at = vcpu.vector(index, on: processor)
             return (processor.load64(at), processor.load64(at.advanced(by: 8)))
@@ -116,6 +122,7 @@ extension MemoryState {
             vcpu.store(.vectorLength, low, on: processor)
         case .vectorControl, .scalable:
             processor.store64(try scalablePlace(register, vcpu, on: processor), low)
+        case .identity: throw .denied
         case .system(let index):
             guard index != VCPURegister.System.mpidr.rawValue, let slot = slot(index) else { throw .denied }
             vcpu.store(.context, at: UInt64(slot.rawValue), low, on: processor)

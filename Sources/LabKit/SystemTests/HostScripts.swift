@@ -51,7 +51,17 @@ extension HostScript {
     /// `/dev/kvm` as a process uses it, and as one misuses it.
     static let kvm = HostScript(
         "kvm",
-        checks: ["kvm-refusals", "kvm-exits", "kvm-sign-extension", "kvm-memory", "kvm-nonsense", "kvm-kill-cycles"])
+        checks: [
+            "kvm-refusals", "kvm-exits", "kvm-sign-extension", "kvm-registers", "kvm-memory", "kvm-nonsense",
+            "kvm-kill-cycles",
+        ])
+    /// What is refused to a protected VM's process, and who reaches its memory when.
+    static let protected = HostScript(
+        "protected",
+        checks: [
+            "abi", "nonsense", "isolation", "isolation-back", "attacks", "attacks-back", "misuse", "misuse-back",
+            "protected-kill-cycles", "protected-back",
+        ])
     /// The hypervisor panics, and the host lives on to tell.
     static let panic = HostScript("panic", checks: ["provoked", "record-kept", "host-goes-on", "calls-refused"])
     /// Martlet is still what it was, and nothing of it was used up.

@@ -6,7 +6,7 @@
 public enum Scenarios {
     /// Every scenario of the matrix.
     public static let all: [Scenario] =
-        hosts + guests + contexts + kvm + regions + refusals + power + panics + controls + vmmOnLinux
+        hosts + guests + contexts + kvm + protected + regions + refusals + power + panics + controls + vmmOnLinux
 
     /// The machines on which a host is shown to live on.
     private static let machines: [MachineConfiguration] = {
@@ -50,6 +50,14 @@ public enum Scenarios {
             "kvm", subject: .martlet(.product),
             machine: MachineConfiguration(cpu: cpu, processors: 2, memory: 1024),
             scripts: [.takeover, .kvm, .aftermath], extent: cpu == .cortexA72 ? .short : .full)
+    }
+
+    /// Protected VMs as their process, root and the host's kernel would have them.
+    private static let protected = MachineConfiguration.CPU.allCases.map { cpu in
+        Scenario(
+            "protected", subject: .martlet(.product),
+            machine: MachineConfiguration(cpu: cpu, processors: 2, memory: 1024),
+            scripts: [.takeover, .protected, .aftermath], extent: cpu == .cortexA72 ? .short : .full)
     }
 
     /// The same on machines whose RAM is not one piece.

@@ -56,6 +56,14 @@ guest guest_forever
     b       guest_forever
 guest_forever_end:
 
+/* Tells the device that it is there, and runs until something outside stops it. */
+guest guest_beat
+    constant x1, DEVICE
+    str     x19, [x1]
+1:  add     x19, x19, #1
+    b       1b
+guest_beat_end:
+
 /* Sleeps for ever. */
 guest guest_sleeper
     wfi
@@ -152,6 +160,72 @@ guest guest_fill
     str     x5, [x9]
 2:  b       2b
 guest_fill_end:
+
+/* Has a secret: x1 pages from x0 on, made of x2. It tells the device the sum of their first words, makes
+ * them the secret, and then asks the device, again and again, how often to look whether they still are;
+ * the answer is how many words were not. Asked to look no more, it switches the machine off. */
+guest guest_keeper
+    constant x9, DEVICE
+    movz    x10, #0x7C15
+    movk    x10, #0x7F4A, lsl #16
+    movk    x10, #0x79B9, lsl #32
+    movk    x10, #0x9E37, lsl #48
+    add     x11, x0, x1, lsl #12
+    mov     x4, x0
+    mov     x6, #0
+1:  ldr     x7, [x4]
+    add     x6, x6, x7
+    add     x4, x4, #4096
+    cmp     x4, x11
+    b.ne    1b
+    str     x6, [x9]
+    mov     x4, x0
+2:  mul     x6, x4, x10
+    eor     x6, x6, x2
+    str     x6, [x4], #8
+    cmp     x4, x11
+    b.ne    2b
+3:  ldr     x3, [x9, #16]
+    cbz     x3, 6f
+    mov     x12, #0
+4:  mov     x4, x0
+5:  mul     x6, x4, x10
+    eor     x6, x6, x2
+    ldr     x7, [x4], #8
+    cmp     x6, x7
+    cinc    x12, x12, ne
+    cmp     x4, x11
+    b.ne    5b
+    subs    x3, x3, #1
+    b.ne    4b
+    str     x12, [x9, #8]
+    b       3b
+6:  constant x0, SYSTEM_OFF
+    hvc     #0
+    b       6b
+guest_keeper_end:
+
+/* Tells the device how it knows its CPU, and what its virtual timer says. */
+.macro tell register
+    mrs     x0, \register
+    str     x0, [x9]
+.endm
+guest guest_identity
+    constant x9, DEVICE
+    tell    mpidr_el1
+    tell    id_aa64pfr0_el1
+    tell    id_aa64pfr1_el1
+    tell    id_aa64dfr0_el1
+    tell    id_aa64isar0_el1
+    tell    id_aa64isar1_el1
+    tell    id_aa64mmfr0_el1
+    tell    id_aa64mmfr1_el1
+    tell    s3_0_c0_c7_2 /* ID_AA64MMFR2_EL1 */
+    tell    cntvct_el0
+    tell    cntv_cval_el0
+    tell    cntv_ctl_el0
+    b       guest_identity
+guest_identity_end:
 
 /* Jumps to where nothing is. */
 guest guest_astray

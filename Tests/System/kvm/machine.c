@@ -54,32 +54,41 @@ static void attribute(int device, uint32_t group, uint64_t number, void *value)
     must(call(device, KVM_SET_DEVICE_ATTR, &attr), "KVM_SET_DEVICE_ATTR");
 }
 
-void make_bare_machine(struct machine *machine, size_t size, unsigned vcpus)
+static void attach_anonymous(struct machine *machine)
 {
-    memset(machine, 0, sizeof *machine);
-    machine->size = size;
-    machine->vcpus = vcpus;
-    machine->kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-    must(machine->kvm < 0 ? -errno : 0, "/dev/kvm");
-    machine->vm = call_number(machine->kvm, KVM_CREATE_VM, 0);
-    must(machine->vm, "KVM_CREATE_VM");
-    machine->memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    machine->memory = mmap(NULL, machine->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (machine->memory == MAP_FAILED)
         die("mmap");
     struct kvm_userspace_memory_region region = {
-        .guest_phys_addr = BASE, .memory_size = size, .userspace_addr = (uintptr_t)machine->memory,
+        .guest_phys_addr = BASE, .memory_size = machine->size, .userspace_addr = (uintptr_t)machine->memory,
     };
     must(call(machine->vm, KVM_SET_USER_MEMORY_REGION, &region), "KVM_SET_USER_MEMORY_REGION");
-    int bytes = call_number(machine->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
-    must(bytes, "KVM_GET_VCPU_MMAP_SIZE");
-    machine->run_size = bytes;
-    for (unsigned i = 0; i < vcpus; i++) {
-        machine->vcpu[i] = call_number(machine->vm, KVM_CREATE_VCPU, i);
-        must(machine->vcpu[i], "KVM_CREATE_VCPU");
-        machine->run[i] = mmap(NULL, machine->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, machine->vcpu[i], 0);
-        if (machine->run[i] == MAP_FAILED)
-            die("mmap of a vCPU");
-    }
+}
+
+static void attach_descriptor(struct machine *machine)
+{
+    struct kvm_create_guest_memfd memory = {
+        .size = machine->size, .flags = GUEST_MEMFD_FLAG_MMAP | GUEST_MEMFD_FLAG_INIT_SHARED,
+    };
+    machine->file = call(machine->vm, KVM_CREATE_GUEST_MEMFD, &memory);
+    must(machine->file, "KVM_CREATE_GUEST_MEMFD");
+    machine->memory = mmap(NULL, machine->size, PROT_READ | PROT_WRITE, MAP_SHARED, machine->file, 0);
+    if (machine->memory == MAP_FAILED)
+        die("mmap of private memory");
+    struct kvm_userspace_memory_region2 region = {
+        .flags = KVM_MEM_GUEST_MEMFD, .guest_phys_addr = BASE, .memory_size = machine->size,
+        .userspace_addr = (uintptr_t)machine->memory, .guest_memfd = machine->file,
+    };
+    must(call(machine->vm, KVM_SET_USER_MEMORY_REGION2, &region), "KVM_SET_USER_MEMORY_REGION2");
+}
+
+const struct backing anonymous = { "anonymous memory", attach_anonymous, STAYS_MAPPED };
+const struct backing descriptor_memory = { "a descriptor of private memory", attach_descriptor, IS_ZAPPED };
+const struct backing *const private_backings[] = { &anonymous, &descriptor_memory, NULL };
+
+void make_machine(struct machine *machine, size_t size, unsigned vcpus)
+{
+    make_machine_as(machine, (struct plan){ .backing = &anonymous }, size, vcpus);
 }
 
 void give_gic(struct machine *machine)
@@ -95,16 +104,41 @@ void give_gic(struct machine *machine)
     attribute(machine->gic, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL);
 }
 
-void make_machine(struct machine *machine, size_t size, unsigned vcpus)
+void make_bare_machine(struct machine *machine, struct plan plan, size_t size, unsigned vcpus)
 {
-    make_bare_machine(machine, size, vcpus);
+    memset(machine, 0, sizeof *machine);
+    machine->plan = plan;
+    machine->gic = machine->file = -1;
+    machine->size = size;
+    machine->vcpus = vcpus;
+    machine->kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+    must(machine->kvm < 0 ? -errno : 0, "/dev/kvm");
+    machine->vm = call_number(machine->kvm, KVM_CREATE_VM, plan.type);
+    must(machine->vm, "KVM_CREATE_VM");
+    plan.backing->attach(machine);
+    int bytes = call_number(machine->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
+    must(bytes, "KVM_GET_VCPU_MMAP_SIZE");
+    machine->run_size = bytes;
+    for (unsigned i = 0; i < vcpus; i++) {
+        machine->vcpu[i] = call_number(machine->vm, KVM_CREATE_VCPU, i);
+        must(machine->vcpu[i], "KVM_CREATE_VCPU");
+        machine->run[i] = mmap(NULL, machine->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, machine->vcpu[i], 0);
+        if (machine->run[i] == MAP_FAILED)
+            die("mmap of a vCPU");
+    }
+}
+
+void make_machine_as(struct machine *machine, struct plan plan, size_t size, unsigned vcpus)
+{
+    make_bare_machine(machine, plan, size, vcpus);
     for (unsigned i = 0; i < vcpus; i++) {
         struct kvm_vcpu_init init;
         must(call(machine->vm, KVM_ARM_PREFERRED_TARGET, &init), "KVM_ARM_PREFERRED_TARGET");
         init.features[0] |= 1u << KVM_ARM_VCPU_PSCI_0_2 | (i ? 1u << KVM_ARM_VCPU_POWER_OFF : 0);
         must(call(machine->vcpu[i], KVM_ARM_VCPU_INIT, &init), "KVM_ARM_VCPU_INIT");
     }
-    give_gic(machine);
+    if (plan.gic == WITH_GIC)
+        give_gic(machine);
 }
 
 void end_machine(struct machine *machine)
@@ -113,10 +147,13 @@ void end_machine(struct machine *machine)
         munmap(machine->run[i], machine->run_size);
         close(machine->vcpu[i]);
     }
-    close(machine->gic);
+    if (machine->gic >= 0)
+        close(machine->gic);
     close(machine->vm);
     close(machine->kvm);
     munmap(machine->memory, machine->size);
+    if (machine->file >= 0)
+        close(machine->file);
 }
 
 void load(struct machine *machine, const uint32_t *code, size_t bytes)

@@ -2,7 +2,12 @@
 //
 // Tests of /dev/kvm from user space, for any kernel that serves it on arm64:
 //
-//   kvm-exerciser refusals | exits | sign-extension | memory | vectors | nonsense SEED ROUNDS | cycles COUNT
+//   kvm-exerciser refusals | exits | sign-extension | registers | memory | vectors
+//                 | nonsense SEED ROUNDS [protected] | cycles COUNT [protected]
+//
+// and for one that serves protected VMs, those after the first with the module peek.ko:
+//
+//   kvm-exerciser abi | isolation | misuse | attacks
 //
 // Exit code 0 means that all was as it should be.
 
@@ -10,6 +15,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+static unsigned long type_of(int count, char **words)
+{
+    return count > 0 && !strcmp(words[0], "protected") ? PROTECTED : 0;
+}
 
 int main(int count, char **words)
 {
@@ -21,14 +31,24 @@ int main(int count, char **words)
         exits();
     else if (!strcmp(group, "sign-extension"))
         sign_extension();
+    else if (!strcmp(group, "registers"))
+        registers();
     else if (!strcmp(group, "memory"))
         memory();
     else if (!strcmp(group, "vectors"))
         vectors();
-    else if (!strcmp(group, "nonsense") && count == 4)
-        nonsense(strtoull(words[2], NULL, 0), strtoul(words[3], NULL, 0));
-    else if (!strcmp(group, "cycles") && count == 3)
-        cycles(strtoul(words[2], NULL, 0));
+    else if (!strcmp(group, "nonsense") && count >= 4)
+        nonsense(type_of(count - 4, words + 4), strtoull(words[2], NULL, 0), strtoul(words[3], NULL, 0));
+    else if (!strcmp(group, "cycles") && count >= 3)
+        cycles(type_of(count - 3, words + 3), strtoul(words[2], NULL, 0));
+    else if (!strcmp(group, "abi"))
+        abi();
+    else if (!strcmp(group, "isolation"))
+        isolation();
+    else if (!strcmp(group, "misuse"))
+        misuse();
+    else if (!strcmp(group, "attacks"))
+        attacks();
     else
         return 2;
     printf("%u failures\n", failures);

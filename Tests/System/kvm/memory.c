@@ -26,13 +26,18 @@ static uint64_t *word(struct machine *machine, unsigned page)
     return (uint64_t *)(machine->memory + FIRST + (size_t)page * PAGE);
 }
 
-static void begin(struct machine *machine, const uint32_t *guest, const uint32_t *end)
+static void begin_as(unsigned long type, struct machine *machine, const uint32_t *guest, const uint32_t *end)
 {
-    make_machine(machine, SIZE, 1);
+    make_machine_as(machine, (struct plan){ .type = type, .backing = &anonymous }, SIZE, 1);
     load(machine, guest, (end - guest) * 4);
     set_register(machine, 0, X(0), BASE + FIRST);
     set_register(machine, 0, X(1), PAGES);
     set_register(machine, 0, X(2), 1000);
+}
+
+static void begin(struct machine *machine, const uint32_t *guest, const uint32_t *end)
+{
+    begin_as(0, machine, guest, end);
 }
 
 // Runs until the guest's next store to the device; its value.
@@ -194,7 +199,7 @@ static long settled(void)
 }
 
 // Machines whose process is killed at any moment of their life leave nothing behind.
-void cycles(unsigned count)
+void cycles(unsigned long type, unsigned count)
 {
     long before = 0;
     for (unsigned i = 0; i < count + 10; i++) {
@@ -204,7 +209,7 @@ void cycles(unsigned count)
         pid_t child = fork();
         if (!child) {
             struct machine machine;
-            begin(&machine, guest_sum, guest_sum_end);
+            begin_as(type, &machine, guest_sum, guest_sum_end);
             for (;;)
                 run(&machine, 0);
         }

@@ -173,7 +173,7 @@ static uint64_t random_word(void)
 }
 
 // Requests of the interface with random arguments, on every kind of descriptor.
-void nonsense(uint64_t seed, unsigned rounds)
+void nonsense(unsigned long type, uint64_t seed, unsigned rounds)
 {
     static const unsigned long requests[] = {
         KVM_CREATE_VM, KVM_CHECK_EXTENSION, KVM_CREATE_VCPU, KVM_SET_USER_MEMORY_REGION, KVM_IRQ_LINE,
@@ -185,7 +185,7 @@ void nonsense(uint64_t seed, unsigned rounds)
     uint64_t argument[64];
     printf("seed %#lx\n", (unsigned long)seed);
     state = seed | 1;
-    make_machine(&machine, 64 * PAGE, 2);
+    make_machine_as(&machine, (struct plan){ .type = type, .backing = &anonymous }, 64 * PAGE, 2);
     // A guest that does nothing for ever; a timer ends each run.
     load(&machine, (const uint32_t[]){ 0x14000000 }, 4);
     for (unsigned i = 0; i < rounds; i++) {

@@ -10,11 +10,16 @@
 #include <stdbool.h>
 
 void refusals(void);
-void nonsense(uint64_t seed, unsigned rounds);
+void nonsense(unsigned long type, uint64_t seed, unsigned rounds);
 void exits(void);
 void sign_extension(void);
+void registers(void);
 void memory(void);
 void vectors(void);
-void cycles(unsigned count);
+void cycles(unsigned long type, unsigned count);
+void abi(void);
+void isolation(void);
+void misuse(void);
+void attacks(void);
 
 #endif

@@ -148,7 +148,7 @@ void vectors(void)
         struct machine machine;
         if (all && !(all >> (longest - 1) & 1))
             continue;
-        make_bare_machine(&machine, 16 * PAGE, 1);
+        make_bare_machine(&machine, (struct plan){ .backing = &anonymous }, 16 * PAGE, 1);
         uint64_t got = choose(machine.vcpu[0], asked);
         if (!all)
             all = got;

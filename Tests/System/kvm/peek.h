@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// The program's side of Tests/System/modules/peek.c: page frames through the kernel's linear map,
+// and calls to EL2 with every argument.
+
+#ifndef PEEK_H
+#define PEEK_H
+
+#include <stdint.h>
+#include <sys/ioctl.h>
+
+struct peek {
+    uint64_t x[12];
+};
+
+#define PEEK_READ _IOWR('M', 0, struct peek)
+#define PEEK_WRITE _IOWR('M', 1, struct peek)
+#define PEEK_TRY _IOWR('M', 2, struct peek)
+#define PEEK_CALL _IOWR('M', 3, struct peek)
+#define PEEK_FRAME _IOWR('M', 4, struct peek)
+
+// The numbers of calls to EL2 are written down anew here: a test must notice when they change.
+enum {
+    CALL_TOP_UP = 0xC6004010,
+    CALL_PAGE_REPORT = 0xC6004014,
+    CALL_CREATE_VM = 0xC6004020,
+    CALL_DONATE_TO_VM = 0xC6004021,
+    CALL_CREATE_VCPU = 0xC6004022,
+    CALL_MAP_GUEST = 0xC6004024,
+    CALL_UNMAP_GUEST = 0xC6004025,
+    CALL_DONATE_TO_GUEST = 0xC6004026,
+    CALL_ALLOW_MMIO = 0xC6004027,
+    CALL_GET_REGISTER = 0xC6004031,
+    CALL_SET_REGISTER = 0xC6004032,
+};
+enum { STATUS_SUCCESS = 0, STATUS_DENIED = -4, STATUS_BUSY = -6, STATUS_NOT_FOUND = -7 };
+enum { PAGE_OF_HOST = 1, PAGE_OF_GUEST = 4 };
+
+// Opens the module's device, or ends the program.
+void peek_open(void);
+// A page frame's word by the kernel's linear map.
+uint64_t peek_read(uint64_t frame, unsigned offset);
+void peek_write(uint64_t frame, unsigned offset, uint64_t value);
+// A call to EL2; its status.
+long peek_call(struct peek *registers);
+// Who owns a frame, as EL2 says.
+long peek_owner(uint64_t frame);
+// The frame behind an address of this process; 0 if there is none.
+uint64_t frame_of(const void *address);
+// EL2's handles of VMs that have a vCPU 0; how many.
+unsigned find_machines(uint64_t *handles, unsigned limit);
+
+#endif

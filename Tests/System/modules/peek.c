@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+/*
+ * A hostile kernel at the service of a program: /dev/martlet-peek reads and writes a page frame
+ * through the kernel's linear map, by plain accesses and by those that may fail, and makes any
+ * call to EL2. See Tests/System/kvm/peek.h for the program's side.
+ */
+#include <linux/fs.h>
+#include <linux/miscdevice.h>
+#include <linux/mm.h>
+#include <linux/uaccess.h>
+
+#include "probe.h"
+
+struct request {
+	u64 x[12];
+};
+
+/* x0 = frame, x1 = byte in the page, x2 = value. A plain read puts its value into x2. */
+#define PEEK_READ _IOWR('M', 0, struct request)
+#define PEEK_WRITE _IOWR('M', 1, struct request)
+/* The same by copy_from_kernel_nofault, whose error goes to x3. */
+#define PEEK_TRY _IOWR('M', 2, struct request)
+/* x0 to x11 of a call to EL2, in and out. */
+#define PEEK_CALL _IOWR('M', 3, struct request)
+
+/* x0 = an address of the process that maps frames without pages; x1 becomes the frame, or 0. */
+#define PEEK_FRAME _IOWR('M', 4, struct request)
+
+static void find_frame(struct request *request)
+{
+	struct follow_pfnmap_args place = { .address = request->x[0] };
+
+	request->x[1] = 0;
+	mmap_read_lock(current->mm);
+	place.vma = vma_lookup(current->mm, request->x[0]);
+	if (place.vma && !follow_pfnmap_start(&place)) {
+		request->x[1] = place.pfn;
+		follow_pfnmap_end(&place);
+	}
+	mmap_read_unlock(current->mm);
+}
+
+static volatile u64 *place(const struct request *request)
+{
+	if (!pfn_valid(request->x[0]) || request->x[1] > PAGE_SIZE - sizeof(u64) || request->x[1] % sizeof(u64))
+		return NULL;
+	return page_address(pfn_to_page(request->x[0])) + request->x[1];
+}
+
+static long peek(struct file *file, unsigned int number, unsigned long argument)
+{
+	struct request __user *user = (struct request __user *)argument;
+	struct registers registers = { };
+	struct request request;
+	volatile u64 *word;
+
+	if (copy_from_user(&request, user, sizeof(request)))
+		return -EFAULT;
+	if (number == PEEK_CALL) {
+		memcpy(registers.x, request.x, sizeof(request.x));
+		hvc(&registers);
+		memcpy(request.x, registers.x, sizeof(request.x));
+		return copy_to_user(user, &request, sizeof(request)) ? -EFAULT : 0;
+	}
+	if (number == PEEK_FRAME) {
+		find_frame(&request);
+		return copy_to_user(user, &request, sizeof(request)) ? -EFAULT : 0;
+	}
+	word = place(&request);
+	if (!word)
+		return -EINVAL;
+	switch (number) {
+	case PEEK_READ:
+		request.x[2] = *word;
+		break;
+	case PEEK_WRITE:
+		*word = request.x[2];
+		break;
+	case PEEK_TRY:
+		request.x[3] = copy_from_kernel_nofault(&request.x[2], (const void *)word, sizeof(u64));
+		break;
+	default:
+		return -ENOTTY;
+	}
+	return copy_to_user(user, &request, sizeof(request)) ? -EFAULT : 0;
+}
+
+static const struct file_operations operations = {
+	.owner = THIS_MODULE,
+	.unlocked_ioctl = peek,
+};
+
+static struct miscdevice device = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "martlet-peek",
+	.fops = &operations,
+};
+module_misc_device(device);
+
+MODULE_LICENSE("Dual MIT/GPL");
+MODULE_DESCRIPTION("Martlet's tests: page frames and calls to EL2 for a program");
