@@ -22,6 +22,18 @@ extension Counter {
         case .hostSystemRegistersRefused: "host_system_registers_refused"
         case .sunkPages: "sunk_pages"
         case .guestPages: "guest_pages"
+        case .exitsInterrupt: "exits_interrupt"
+        case .exitsWaitForInterrupt: "exits_wait_for_interrupt"
+        case .exitsMemoryFault: "exits_memory_fault"
+        case .exitsMMIORead: "exits_mmio_read"
+        case .exitsMMIOWrite: "exits_mmio_write"
+        case .exitsSoftwareInterrupt: "exits_software_interrupt"
+        case .exitsCPUOn: "exits_cpu_on"
+        case .exitsCPUOff: "exits_cpu_off"
+        case .exitsSystemOff: "exits_system_off"
+        case .exitsSystemReset: "exits_system_reset"
+        case .exitsUnsupported: "exits_unsupported"
+        case .exitsYield: "exits_yield"
         }
     }
 }

@@ -161,6 +161,41 @@ public enum Counter: UInt64, CaseIterable, Sendable {
     case guestPages = 13
     /// Trapped host accesses to system registers, refused as undefined.
     case hostSystemRegistersRefused = 11
+    /// Returns of `runVCPU` by their reason, in the order of `RunExit`: of all VMs together, so that
+    /// none tells more of a protected one than its own host has seen.
+    case exitsInterrupt = 14
+    case exitsWaitForInterrupt = 15
+    case exitsMemoryFault = 16
+    case exitsMMIORead = 17
+    case exitsMMIOWrite = 18
+    case exitsSoftwareInterrupt = 19
+    case exitsCPUOn = 20
+    case exitsCPUOff = 21
+    case exitsSystemOff = 22
+    case exitsSystemReset = 23
+    case exitsUnsupported = 24
+    case exitsYield = 25
+}
+
+extension Counter {
+    /// The counter of an exit.
+    public init(of exit: RunExit) {
+        self =
+            switch exit {
+            case .interrupt: .exitsInterrupt
+            case .waitForInterrupt: .exitsWaitForInterrupt
+            case .memoryFault: .exitsMemoryFault
+            case .mmioRead: .exitsMMIORead
+            case .mmioWrite: .exitsMMIOWrite
+            case .softwareInterrupt: .exitsSoftwareInterrupt
+            case .cpuOn: .exitsCPUOn
+            case .cpuOff: .exitsCPUOff
+            case .systemOff: .exitsSystemOff
+            case .systemReset: .exitsSystemReset
+            case .unsupported: .exitsUnsupported
+            case .yield: .exitsYield
+            }
+    }
 }
 
 /// What the ledger says of one page, as the host may know it.

@@ -65,7 +65,7 @@ struct RandomHost {
             return CallRegisters(HostCall.topUp, frame() & ~511, 512)
         case 6..<11: return CallRegisters(HostCall.reclaimPool)
         case 11, 12: return CallRegisters(HostCall.pageReport, frame())
-        case 13: return CallRegisters(HostCall.counter, below(16))
+        case 13: return CallRegisters(HostCall.counter, below(32))
         case 14: return CallRegisters(UInt64(0xC600_4000) + below(0x20) | below(4) << 32 | below(2) << 16, frame(), 1)
         default: return CallRegisters(random.next() >> below(64) | 0x100, frame(), count())
         }

@@ -164,8 +164,7 @@ extension Hypervisor {
         case .hostSystemRegistersRefused: return refusedRegisterAccesses.load(ordering: .relaxed)
         case .cpusRelayed: return power.withLock(on: processor) { $0.arrivals }
         case .textBytes: return textPages << pageShift
-        case .hypervisorPages, .freePages, .hostFaultsMapped, .hostFaultsSpurious, .hostFaultsRefused,
-            .blocksSplit, .blocksCoalesced, .ledgerBytes, .sunkPages, .guestPages:
+        default:
             return memory.withLock(on: processor) { $0.value(of: counter) }
         }
     }
@@ -186,6 +185,10 @@ extension MemoryState {
         case .blocksCoalesced: hostTable.coalesced
         case .ledgerBytes: ledgerBytes
         case .firmwareCallsRefused, .textBytes, .cpusRelayed, .hostSystemRegistersRefused: 0
+        case .exitsInterrupt, .exitsWaitForInterrupt, .exitsMemoryFault, .exitsMMIORead, .exitsMMIOWrite,
+            .exitsSoftwareInterrupt, .exitsCPUOn, .exitsCPUOff, .exitsSystemOff, .exitsSystemReset,
+            .exitsUnsupported, .exitsYield:
+            exits.count(of: counter)
         }
     }
 }

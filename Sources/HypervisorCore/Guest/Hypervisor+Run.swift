@@ -77,6 +77,7 @@ extension Hypervisor {
         memory.withLock(on: processor) { state in
             if isOver { guest.vm.store(.isOver, 1, on: processor) }
             state.release(guest, on: processor)
+            state.exits.add(report.exit)
         }
         if guest.kind == .protected, report.exit == .unsupported {
             // Where it happened and why is the guest's own.

@@ -29,6 +29,8 @@ public struct MemoryState: Sendable {
     var guestPages: UInt64 = 0
     /// The page that the host was last refused, and how often in a row.
     var lastRefused: (frame: UInt64, times: UInt64) = (0, 0)
+    /// How often vCPUs have come back to the host.
+    var exits = ExitCounters()
     /// The virtual machines, in pages of their own.
     var machines = MachineSlots()
 

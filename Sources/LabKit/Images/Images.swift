@@ -41,6 +41,10 @@ public struct Images: Sendable {
     var exerciser: FilePath { workspace.images.appending("exerciser") }
     /// The test program that keeps vector registers full, in the host and in guests.
     var contexts: FilePath { workspace.images.appending("contexts") }
+    /// The test program that reads another process's memory as root can.
+    var intruder: FilePath { workspace.images.appending("intruder") }
+    /// The program that keeps something in a guest's memory.
+    var keeper: FilePath { workspace.images.appending("keeper") }
     /// The test program that uses `/dev/kvm` directly.
     var kvmExerciser: FilePath { workspace.images.appending("kvm-exerciser") }
 
@@ -59,16 +63,21 @@ public struct Images: Sendable {
 
     /// The steps, in an order in which each finds what it reads.
     var steps: [BuildStep] {
-        [exerciserStep, kvmExerciserStep, contextsStep, testModulesStep("probe"), testModulesStep("modules")]
+        [
+            programStep("exerciser", from: "host"), programStep("intruder", from: "host"),
+            programStep("keeper", from: "guests"), kvmExerciserStep, contextsStep, testModulesStep("probe"),
+            testModulesStep("modules"),
+        ]
             + HypervisorVariant.allCases.flatMap { [hypervisorStep($0), hostModuleStep($0)] }
             + [monitorStep, hostRAMDiskStep]
     }
 
-    private var exerciserStep: BuildStep {
-        let source = workspace.systemTests.appending("host/exerciser.c")
-        let product = exerciser
-        let log = workspace.logs.appending("exerciser.log")
-        return BuildStep("exerciser", inputs: [source], outputs: [product]) {
+    /// A test program that is one C file below `Tests/System`.
+    private func programStep(_ name: String, from folder: String) -> BuildStep {
+        let source = workspace.systemTests.appending("\(folder)/\(name).c")
+        let product = workspace.images.appending(name)
+        let log = workspace.logs.appending("\(name).log")
+        return BuildStep(name, inputs: [source], outputs: [product]) {
             try await Tool(
                 "aarch64-linux-gnu-gcc",
                 ["-static", "-O2", "-std=gnu17", "-Wall", "-Wextra", "-Werror", "-o", product.string, source.string]
@@ -131,7 +140,7 @@ public struct Images: Sendable {
         let inputs =
             [
                 workspace.systemTests.appending("host"), workspace.systemTests.appending("guests"),
-                workspace.systemTests.appending("kvm"), exerciser, kvmExerciser, contexts, monitor,
+                workspace.systemTests.appending("kvm"), exerciser, intruder, keeper, kvmExerciser, contexts, monitor,
                 workspace.lock,
                 workspace.root.appending("Sources/LabKit/Images"),
             ] + testModules + HypervisorVariant.allCases.map(hostModule)

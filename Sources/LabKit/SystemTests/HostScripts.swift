@@ -34,20 +34,13 @@ extension HostScript {
             "initialization-calls", "unknown-calls", "firmware-calls", "firmware-version", "counter-unknown", "top-up",
             "top-up-hidden", "top-up-refused", "top-up-refused-unchanged", "reclaim", "reclaim-zeroed",
         ])
-    /// A guest's secret, sought by the host's kernel and by root: found in a normal VM, nowhere for a
-    /// protected one.
-    static let guests = HostScript(
-        "guests",
-        checks: ["normal", "protected"].flatMap { kind in
-            ["up", "sought-by-kernel", "sought-by-read", "sought-by-mem", "goes-on", "ends"].map { "\(kind)-\($0)" }
-        } + ["protected-memory-owned", "protected-memory-back", "kill-cycles"])
     /// Both kinds of private memory, as a user without privileges.
     static let privateMemory = HostScript(
         "private-memory",
         checks: [
             "limit-is-told", "descriptor-needs-no-limit", "descriptor-mapping", "descriptor-pages-owned",
             "descriptor-pages-back",
-        ])
+        ], ramDisk: .hostWithGuest)
     /// `/dev/kvm` as a process uses it, and as one misuses it.
     static let kvm = HostScript(
         "kvm",

@@ -19,11 +19,24 @@ public struct HostScript: Hashable, Sendable {
     public let name: String
     /// The checks that it reports on a machine with at least two processors.
     public let checks: [String]
+    /// What it needs to find in the host.
+    let ramDisk: RAMDisk
+
+    /// The RAM disks that a host can start with.
+    enum RAMDisk {
+        /// A shell and the tests.
+        case host
+        /// The same with a guest.
+        case hostWithGuest
+        /// The same with what the VMM's own scenarios need.
+        case monitor
+    }
 
     /// Describes a script.
-    public init(_ name: String, checks: [String]) {
+    init(_ name: String, checks: [String], ramDisk: RAMDisk = .host) {
         self.name = name
         self.checks = checks
+        self.ramDisk = ramDisk
     }
 }
 
@@ -103,20 +116,16 @@ public struct Scenario: Sendable {
     /// The checks that must be reported.
     public var expectedChecks: [String] { scripts.flatMap { script in script.checks.map { "\(script.name)/\($0)" } } }
 
-    /// The RAM disks that a host can start with.
-    enum RAMDisk {
-        /// A shell and the tests.
-        case host
-        /// The same with a guest.
-        case hostWithGuest
-        /// The same with what the VMM's own scenarios need.
-        case monitor
+    /// The RAM disk that the scenario needs.
+    var ramDisk: HostScript.RAMDisk {
+        if dialogue != nil || scripts.contains(where: { $0.name.hasPrefix("vmm-") }) { return .monitor }
+        return scripts.contains { $0.ramDisk == .hostWithGuest } ? .hostWithGuest : .host
     }
 
-    /// The RAM disk that the scenario needs.
-    var ramDisk: RAMDisk {
-        if dialogue != nil || scripts.contains(where: { $0.name.hasPrefix("vmm-") }) { return .monitor }
-        return scripts.contains(.guests) || scripts.contains(.contexts) ? .hostWithGuest : .host
+    /// How long its machine may be silent, and take in all.
+    var patience: Patience {
+        // A host is silent while guests boot in it, one after another.
+        ramDisk == .host ? Patience() : Patience(silence: .seconds(900), total: .seconds(5400))
     }
 
     /// Additions to the kernel's command line.

@@ -19,5 +19,5 @@ extension HostScript {
         checks: [
             "notices", "kvm-vectors", "guests-up", "host", "normal", "normal-lengths", "protected", "protected-lengths",
             "host-lengths",
-        ])
+        ], ramDisk: .hostWithGuest)
 }

@@ -6,7 +6,8 @@
 public enum Scenarios {
     /// Every scenario of the matrix.
     public static let all: [Scenario] =
-        hosts + guests + contexts + kvm + protected + regions + refusals + power + panics + controls + vmmOnLinux
+        hosts + guests + guestLives + contexts + kvm + protected + regions + refusals + power + panics + controls
+        + vmmOnLinux
 
     /// The machines on which a host is shown to live on.
     private static let machines: [MachineConfiguration] = {
@@ -34,14 +35,6 @@ public enum Scenarios {
             "host", subject: .martlet(.product), machine: machine,
             scripts: [.takeover, .attacks] + HostScript.life + [.aftermath],
             extent: short.contains(machine.name) ? .short : .full)
-    }
-
-    /// Guests on a host under Martlet.
-    private static let guests = MachineConfiguration.CPU.allCases.map { cpu in
-        Scenario(
-            "guests", subject: .martlet(.product),
-            machine: MachineConfiguration(cpu: cpu, processors: 2, memory: 1024),
-            scripts: [.takeover, .privateMemory, .guests, .aftermath], extent: .short)
     }
 
     /// `/dev/kvm` on a host under Martlet.

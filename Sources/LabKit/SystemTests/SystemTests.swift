@@ -40,9 +40,7 @@ public struct SystemTests: Sendable {
         let dialogue = try scenario.dialogue.map { name in
             try Dialogue(images.workspace.systemTests.appending(name).readText(), file: name)
         }
-        // A host is silent while guests boot in it, one after another.
-        let patience =
-            scenario.kernel == .newest ? Patience(silence: .seconds(900), total: .seconds(3600)) : Patience()
+        let patience = scenario.patience
         var failure: CheckResult?
         do {
             try await Progress.step(scenario.name) {

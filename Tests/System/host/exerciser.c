@@ -17,7 +17,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -284,70 +283,6 @@ static void start_kernel(const char *path, uint64_t address)
     die("reboot");
 }
 
-// The page behind an address of another process, by process_vm_readv or /proc/PID/mem; 0 if it
-// was read.
-static int peek(int process, int memory, uint64_t address, char *page)
-{
-    if (memory >= 0)
-        return pread(memory, page, PAGE, (off_t)address) == PAGE ? 0 : errno ? errno : EIO;
-    struct iovec here = { page, PAGE }, there = { (void *)(uintptr_t)address, PAGE };
-    return process_vm_readv(process, &here, 1, &there, 1, 0) == PAGE ? 0 : errno ? errno : EIO;
-}
-
-// Whether a page holds what the mirrored digits stand for.
-static int holds(const char *page, const char *mirrored, size_t length)
-{
-    static const char digits[] = "0123456789abcdef";
-    for (size_t at = 0; at + length <= PAGE; at++) {
-        size_t i = 0;
-        while (i < length) {
-            const char *digit = strchr(digits, mirrored[i]);
-            if (!digit || page[at + i] != digits[15 - (digit - digits)])
-                break;
-            i++;
-        }
-        if (i == length)
-            return 1;
-    }
-    return 0;
-}
-
-// Looks for a secret, given mirrored, in the largest mappings of a process, and says what it found.
-static void search(int process, const char *way, const char *mirrored)
-{
-    char name[64], line[512], page[PAGE];
-    int memory = -1, error = 0;
-    unsigned long pages = 0, refused = 0, found = 0;
-    if (!strcmp(way, "mem")) {
-        snprintf(name, sizeof name, "/proc/%d/mem", process);
-        if ((memory = open(name, O_RDONLY)) < 0)
-            die(name);
-    }
-    snprintf(name, sizeof name, "/proc/%d/maps", process);
-    FILE *maps = fopen(name, "r");
-    if (!maps)
-        die(name);
-    while (fgets(line, sizeof line, maps)) {
-        uint64_t start, end;
-        if (sscanf(line, "%lx-%lx rw", &start, &end) != 2 || end - start < 64 << 20)
-            continue;
-        for (uint64_t address = start; address < end; address += PAGE) {
-            pages++;
-            errno = 0;
-            int why = peek(process, memory, address, page);
-            if (why) {
-                refused++;
-                error = why;
-            } else {
-                found += holds(page, mirrored, strlen(mirrored));
-            }
-        }
-    }
-    memset(page, 0, sizeof page);
-    printf("MARTLET-SOUGHT found=%lu pages=%lu refused=%lu %s\n", found, pages, refused,
-           error ? strerror(error) : "");
-}
-
 int main(int count, char **words)
 {
     const char *what = count > 1 ? words[1] : "";
@@ -361,14 +296,12 @@ int main(int count, char **words)
         direct(words[2], atoi(words[3]));
     else if (count == 4 && !strcmp(what, "physical"))
         physical(strtoull(words[2], NULL, 0), !strcmp(words[3], "write"));
-    else if (count == 5 && !strcmp(what, "search"))
-        search(atoi(words[2]), words[3], words[4]);
     else if (count == 4 && !strcmp(what, "kexec"))
         start_kernel(words[2], strtoull(words[3], NULL, 0));
     else {
         puts("usage: exerciser memory MIB|PERCENT% PROCESSES ROUNDS | forks COUNT | files FOLDER MIB ROUNDS\n"
              "                 | direct DEVICE MIB | physical ADDRESS read|write\n"
-             "                 | search PID vm|mem MIRRORED | kexec IMAGE ADDRESS");
+             "                 | kexec IMAGE ADDRESS");
         return 64;
     }
     return 0;

@@ -30,6 +30,7 @@
 
 #define PAGE_OF_HOST 1
 #define PAGE_OF_HYPERVISOR 2
+#define PAGE_OF_GUEST 4
 
 /* x0 to x17. */
 struct registers {

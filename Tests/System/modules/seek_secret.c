@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
  * A hostile kernel looks for a guest's secret: it reads every page of RAM through its own linear
- * map. It is given the secret mirrored (0 for f, 1 for e and so on), so that its own memory has
- * no copy to find.
+ * map, or one page that it knows to be the secret's. It is given the secret mirrored (0 for f, 1 for
+ * e and so on), so that its own memory has no copy to find.
  *
- * parameters: mirrored (hexadecimal digits)
+ * parameters: mirrored (hexadecimal digits), frame (the one page's frame number), plain (1: that
+ * page is loaded from as if nothing could happen, without a fixup), owned (1: only pages that
+ * a guest owns by EL2's own word)
  */
 #include <linux/ioport.h>
 #include <linux/mm.h>
@@ -16,6 +18,15 @@
 
 static char *mirrored = "";
 module_param(mirrored, charp, 0);
+
+static ulong frame;
+module_param(frame, ulong, 0);
+
+static int plain;
+module_param(plain, int, 0);
+
+static int owned;
+module_param(owned, int, 0);
 
 static u64 pages, refused, found;
 
@@ -51,6 +62,32 @@ static void search(const char *page, size_t length)
 	}
 }
 
+static bool is_guests(u64 number)
+{
+	u64 answer = 0;
+
+	return host_call(CALL_PAGE_REPORT, number, 0, &answer) == STATUS_SUCCESS && answer == PAGE_OF_GUEST;
+}
+
+/* One page, and what came of reading it. */
+static void look_at(unsigned long number, char *copy, size_t length)
+{
+	void *page = page_address(pfn_to_page(number));
+
+	if (plain)
+		memcpy(copy, page, PAGE_SIZE);
+	else if (copy_from_kernel_nofault(copy, page, PAGE_SIZE)) {
+		pr_info("MARTLET-PAGE refused EFAULT\n");
+		return;
+	}
+	search(copy, length);
+	if (found)
+		pr_info("MARTLET-PAGE secret %.48s\n", copy);
+	else
+		pr_info("MARTLET-PAGE other %016llx\n", *(u64 *)copy);
+	memset(copy, 0, PAGE_SIZE);
+}
+
 static int __init seek(void)
 {
 	size_t length = strlen(mirrored);
@@ -62,14 +99,23 @@ static int __init seek(void)
 	copy = kmalloc(PAGE_SIZE, GFP_KERNEL);
 	if (!copy)
 		return -ENOMEM;
+	if (frame) {
+		pr_info("MARTLET-OWNER %s\n", is_guests(frame) ? "guest" : "other");
+		if (pfn_valid(frame))
+			look_at(frame, copy, length);
+		kfree(copy);
+		return 0;
+	}
 	for (range = iomem_resource.child; range; range = range->sibling) {
-		u64 frame;
+		u64 number;
 
 		if ((range->flags & IORESOURCE_SYSTEM_RAM) != IORESOURCE_SYSTEM_RAM)
 			continue;
-		for (frame = range->start >> PAGE_SHIFT; frame <= range->end >> PAGE_SHIFT; frame++) {
+		for (number = range->start >> PAGE_SHIFT; number <= range->end >> PAGE_SHIFT; number++) {
+			if (owned && !is_guests(number))
+				continue;
 			pages++;
-			if (copy_from_kernel_nofault(copy, page_address(pfn_to_page(frame)), PAGE_SIZE))
+			if (copy_from_kernel_nofault(copy, page_address(pfn_to_page(number)), PAGE_SIZE))
 				refused++;
 			else
 				search(copy, length);
