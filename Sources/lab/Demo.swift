@@ -4,13 +4,17 @@
 
 import ArgumentParser
 import LabKit
+import SystemPackage
 
 struct Demo: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Boot a stock kernel, take EL2 from it, and show what it can no longer do.")
 
+    @Option(help: "Write what was shown to this file as JSON.", completion: .file())
+    var json: String?
+
     func run() async throws {
         let images = try await preparedImages()
-        try await Demonstration(images: images).run()
+        try await Demonstration(images: images).run(json: json.map { FilePath($0) })
     }
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 //
-// The demonstration: a stock kernel boots, loses EL2, and tries to get at what is no longer its
-// own. The same scenario as the test's, told for a reader instead of counted.
+// The demonstration: a stock kernel boots, loses EL2, and tries to see what guests keep in their
+// memory. The same scenario as the test's, told for a reader instead of counted.
 
-import SystemPackage
+import Foundation
+public import SystemPackage
 
 /// Shows Martlet at work.
 public struct Demonstration: Sendable {
@@ -14,48 +15,38 @@ public struct Demonstration: Sendable {
         self.images = images
     }
 
-    /// Runs it on the terminal.
+    /// Runs it and tells of it on standard output.
     ///
+    /// - Parameter json: takes the same for programs.
     /// - Throws: ``LabError/machine(_:console:)`` when the machine does not do what it should.
-    public func run() async throws {
+    public func run(json: FilePath?) async throws {
         let machine = MachineConfiguration(cpu: .cortexA72, processors: 2, memory: 1024)
         let scenario = Scenario(
             "demo", subject: .martlet(.product), machine: machine,
             scripts: [.boot, .takeover, .guests, .aftermath], extent: .short)
-        Progress.say("Booting Debian's stock kernel \(images.lock.kernel) in QEMU: \(machine.name).")
+        Progress.say(
+            """
+            Debian's stock kernel \(images.lock.kernel) boots in QEMU (\(machine.name)). Martlet takes EL2 from it.
+            Then stock guests run in it, one in each kind of VM. This takes about two minutes.
+            """)
         let tests = SystemTests(images: images)
         let start = ContinuousClock.now
         let results = try await tests.run(scenario)
-        let folder = tests.folder(of: scenario)
-        let console = try folder.appending("console.log").readText()
-
-        Progress.say("")
-        Self.tell(console, mark: "MARTLET-NOTE ", title: "What the module reports:")
-        Progress.say("What the kernel and root then try:")
-        for result in results {
-            let name = result.name.split(separator: "/").dropFirst(2).joined(separator: ": ")
-            let verdict = result.verdict == .passed ? "as it should be" : "NOT AS IT SHOULD BE"
-            Progress.say("  \(name.padded(to: 40)) \(verdict)\(result.detail.isEmpty ? "" : " (\(result.detail))")")
+        let record = tests.folder(of: scenario).appending("console.log")
+        let account = DemonstrationAccount(
+            kernel: images.lock.kernel, machine: machine.name, console: try record.readText(), checks: results,
+            seconds: Progress.seconds(since: start))
+        for line in account.lines { Progress.say(line) }
+        Progress.say("The whole console is in \(record.string).")
+        if let json {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+            try json.write(try encoder.encode(account))
         }
-        Progress.say("")
-        Self.tell(console, mark: "MARTLET-COUNTER ", title: "What the hypervisor counted:")
-        Progress.say("The whole console is in \(folder.appending("console.log").string).")
-        Progress.say("From power-on to power-off: \(Progress.seconds(since: start)) s.")
         let failed = results.count { $0.verdict == .failed }
         if failed > 0 {
             throw LabError.machine(
-                "\(failed) of \(results.count) observations are not as they should be",
-                console: folder.appending("console.log"))
+                "\(failed) of \(results.count) observations are not as they should be", console: record)
         }
-    }
-
-    /// Prints what follows a mark in the console's lines.
-    private static func tell(_ console: String, mark: String, title: String) {
-        Progress.say(title)
-        for line in console.split(whereSeparator: \.isNewline) {
-            guard let range = line.firstRange(of: mark) else { continue }
-            Progress.say("  \(line[range.upperBound...])")
-        }
-        Progress.say("")
     }
 }

@@ -8,6 +8,14 @@ enum GuestKind: String, CaseIterable {
     case normal
     /// A protected VM's own, from pages that the VMM had and that are pinned.
     case pinned
+
+    /// What a reader is told.
+    var title: String {
+        switch self {
+        case .normal: "normal VM"
+        case .pinned: "protected VM"
+        }
+    }
 }
 
 extension HostScript {
