@@ -12,7 +12,7 @@ LAB := .build/debug/lab
 help:
 	@echo "Martlet: protected KVM for arm64"
 	@echo
-	@echo "  make demo      boot a stock kernel, take EL2 from it, show what it can no longer do"
+	@echo "  make demo      boot a stock kernel, take EL2 from it, show what it can no longer see"
 	@echo "  make test      form, unit tests, images, machine code, a short matrix of machines"
 	@echo "  make test-all  the same with every machine"
 	@echo "  make images    build everything that runs in the machines"

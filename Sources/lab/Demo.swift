@@ -8,7 +8,7 @@ import SystemPackage
 
 struct Demo: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Boot a stock kernel, take EL2 from it, and show what it can no longer do.")
+        abstract: "Boot a stock kernel, take EL2 from it, and show what it can no longer see.")
 
     @Option(help: "Write what was shown to this file as JSON.", completion: .file())
     var json: String?

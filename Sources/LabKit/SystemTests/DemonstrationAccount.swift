@@ -28,7 +28,7 @@ struct DemonstrationAccount: Codable {
         takeOver + secrets + readings + searches + health + summary
     }
 
-    private static let labels = 46
+    private static let labels = 48
     private static let columns = 26
 
     private func row(_ label: String, _ values: [String]) -> String {
@@ -92,7 +92,8 @@ struct DemonstrationAccount: Codable {
     }
 
     private static let places = [
-        ("kernel", "the kernel, in all of RAM"), ("read", "process_vm_readv, in the VMM's memory"),
+        ("kernel", "the kernel, in all of RAM"), ("owned", "the kernel, in what guests own"),
+        ("read", "process_vm_readv, in the VMM's memory"),
         ("mem", "/proc/PID/mem, in the VMM's memory"),
     ]
 
@@ -101,7 +102,9 @@ struct DemonstrationAccount: Codable {
             + Self.places.map { way, label in
                 row(label) { guest in
                     guard let search = guest.searches.first(where: { $0.way == way }) else { return "–" }
-                    return search.found == 0 ? "nothing in \(search.pages) pages" : "found \(search.found) times"
+                    return search.found == 0
+                        ? "nothing in \(search.pages) pages"
+                        : search.found == 1 ? "found once" : "found \(search.found) times"
                 }
             }
     }

@@ -28,7 +28,7 @@ extension HostScript {
                 "up", "page-by-mapping", "page-by-mem", "page-by-vm", "page-by-kernel", "page-by-plain-load",
                 "page-owner", "sought-by-kernel", "sought-by-read", "sought-by-mem", "goes-on", "ends",
             ]
-            return (checks + (kind == .normal ? [] : ["memory-owned", "owned-by-kernel", "memory-back"])).map {
+            return (checks + (kind == .normal ? [] : ["memory-owned", "sought-in-owned", "memory-back"])).map {
                 "\(kind)-\($0)"
             }
         }, ramDisk: .hostWithGuest)
