@@ -6,6 +6,8 @@
 enum GuestKind: String, CaseIterable {
     /// The host's memory, which it may take and look at.
     case normal
+    /// A protected VM's own, from a descriptor of private memory.
+    case descriptor
     /// A protected VM's own, from pages that the VMM had and that are pinned.
     case pinned
 
@@ -13,7 +15,8 @@ enum GuestKind: String, CaseIterable {
     var title: String {
         switch self {
         case .normal: "normal VM"
-        case .pinned: "protected VM"
+        case .descriptor: "protected, descriptor"
+        case .pinned: "protected, pinned"
         }
     }
 }
@@ -59,8 +62,9 @@ extension HostScript {
     static let guestPanic = HostScript(
         "guest-panic",
         checks: [
-            "guest-up", "vmm-told", "host-goes-on", "page-still-refused", "secret-not-found", "memory-goes-on",
-            "no-new-guest",
+            "descriptor-up", "pinned-up", "descriptor-vmm-told", "pinned-vmm-told", "host-goes-on",
+            "page-still-refused",
+            "descriptor-secret-not-found", "pinned-secret-not-found", "memory-goes-on", "no-new-guest",
         ], ramDisk: .hostWithGuest)
 
     /// What a guest finds out about itself; alone, a CPU is interrupted by no other.

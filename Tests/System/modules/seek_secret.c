@@ -4,8 +4,8 @@
  * map, or one page that it knows to be the secret's. It is given the secret mirrored (0 for f, 1 for
  * e and so on), so that its own memory has no copy to find.
  *
- * parameters: mirrored (hexadecimal digits), frame (the one page's frame number), plain (1: that
- * page is loaded from as if nothing could happen, without a fixup), owned (1: only pages that
+ * parameters: mirrored (hexadecimal digits), frame (the one page's frame number), plain (1: pages
+ * are loaded from as if nothing could happen, without a fixup), owned (1: only pages that
  * a guest owns by EL2's own word)
  */
 #include <linux/ioport.h>
@@ -93,10 +93,11 @@ static int __init seek(void)
 	size_t length = strlen(mirrored);
 	struct resource *range;
 	char *copy;
+	u64 last = 0;
 
 	if (length < 16)
 		return -EINVAL;
-	copy = kmalloc(PAGE_SIZE, GFP_KERNEL);
+	copy = kzalloc(PAGE_SIZE, GFP_KERNEL);
 	if (!copy)
 		return -ENOMEM;
 	if (frame) {
@@ -115,16 +116,25 @@ static int __init seek(void)
 			if (owned && !is_guests(number))
 				continue;
 			pages++;
-			if (copy_from_kernel_nofault(copy, page_address(pfn_to_page(number)), PAGE_SIZE))
+			if (plain)
+				memcpy(copy, page_address(pfn_to_page(number)), PAGE_SIZE);
+			else if (copy_from_kernel_nofault(copy, page_address(pfn_to_page(number)), PAGE_SIZE))
 				refused++;
-			else
-				search(copy, length);
+			last = *(u64 *)copy;
+			search(copy, length);
 			/* What the copy held is not to be found again where the copy is. */
 			memset(copy, 0, PAGE_SIZE);
 			cond_resched();
 		}
 	}
 	kfree(copy);
+	if (owned) {
+		pr_info("MARTLET-OWNER %s\n", pages ? "guest" : "other");
+		if (found || refused < pages)
+			pr_info("MARTLET-PAGE %s %016llx\n", found ? "secret" : "other", last);
+		else
+			pr_info("MARTLET-PAGE refused EFAULT\n");
+	}
 	pr_info("MARTLET-SOUGHT found=%llu pages=%llu refused=%llu\n", found, pages, refused);
 	return 0;
 }
