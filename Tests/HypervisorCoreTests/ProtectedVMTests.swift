@@ -34,6 +34,37 @@ struct ProtectedVMTests {
         bench.expectNoViolations()
     }
 
+    @Test func `every page that a guest owns can become a sink, whatever devices and donations have used up`() throws {
+        let vm = try bench.makeVM(.protected)
+        let cpu = bench.machine[cpu: 0]
+        let blocks: UInt64 = 2
+        func donate(_ block: UInt64) -> CallStatus? {
+            bench.status(
+                .donateToGuest, [vm, 0x80000 + block * 512, page + block * 512, 512, GuestContent.zero.rawValue])
+        }
+        for block in 0..<blocks { #expect(donate(block) == .success) }
+        bench.hypervisor.memory.withLock(on: cpu) { state in
+            state.pool.purpose = .deviceMapping
+            while state.pool.takeTable(on: cpu) != nil {}
+            state.pool.purpose = .ownershipChange
+            // One page less than the next block and its sinks need.
+            while state.pool.canChangeOwnership(withGuestPages: (blocks + 1) * 512) {
+                _ = state.pool.takeTable(on: cpu)
+            }
+        }
+        #expect(donate(blocks) == .noMemory)
+        bench.hypervisor.memory.withLock(on: cpu) { state in
+            for block in 0..<blocks {
+                for offset: UInt64 in [0, 511] {
+                    let isSunk = state.sink(Frame(page + block * 512 + offset), on: cpu)
+                    #expect(isSunk)
+                }
+            }
+            #expect(state.pool.canChangeOwnership, "the sinks had pages of their own")
+        }
+        bench.expectNoViolations()
+    }
+
     @Test func `content enters before the first run and never after`() throws {
         let vm = try bench.makeVM(.protected)
         bench.machine.poke(Address(page << 12), 0xC0DE)

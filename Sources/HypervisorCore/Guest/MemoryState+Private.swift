@@ -28,9 +28,9 @@ extension MemoryState {
                 throw .denied
             }
         }
-        guard pool.canChangeOwnership, vm.load(.freeCount, on: processor) >= Self.tablesPerChange else {
-            throw .noMemory
-        }
+        guard pool.canChangeOwnership(withGuestPages: guestPages &+ count),
+            vm.load(.freeCount, on: processor) >= Self.tablesPerChange
+        else { throw .noMemory }
 
         ledger.record(
             .guest(slot: UInt8(truncatingIfNeeded: handle.slot), .nothing), of: range, on: processor)
@@ -138,9 +138,14 @@ extension MemoryState {
     /// out of a fault ends: it reads what it wrote there itself, and executes nothing.
     mutating func sink(_ frame: Frame<HostPhysical>, on processor: some Processor) -> Bool {
         guard case .guest(let slot, _) = ledger.state(of: frame, on: processor) else { return false }
-        pool.purpose = .deviceMapping
+        pool.purpose = .sink
         defer { pool.purpose = .ownershipChange }
-        if sinkPage == nil { sinkPage = pool.takeTable(on: processor) }
+        if sinkPage == nil, let page = pool.takeTable(on: processor) {
+            // The host must not find what the page held before, by an alias that goes around the caches.
+            processor.cleanAndInvalidatePage(HypervisorAddressSpace.identity(page))
+            processor.barrier(.cacheMaintenanceComplete)
+            sinkPage = page
+        }
         guard let sinkPage else { return false }
         do throws(TableError) {
             try hostTable.assign(

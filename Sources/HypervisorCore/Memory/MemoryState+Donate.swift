@@ -61,7 +61,7 @@ extension MemoryState {
     /// - Throws: `notFound` if the pool has none that came from the host; `noMemory` if the pool
     ///   could not make the tables.
     mutating func reclaimPool(on processor: some Processor) throws(CallStatus) -> Frame<HostPhysical> {
-        guard pool.canChangeOwnership, pool.freePages > PagePool.ownershipThreshold else {
+        guard pool.canChangeOwnership(withGuestPages: guestPages), pool.freePages > PagePool.ownershipThreshold else {
             throw pool.hasToppedUpPages ? .noMemory : .notFound
         }
         guard let frame = pool.takeToppedUp(on: processor) else { throw .notFound }

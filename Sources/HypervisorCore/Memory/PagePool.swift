@@ -30,6 +30,8 @@ public struct PagePool: Sendable {
         case ownershipChange
         /// Tables for the host's device mappings, which have a limit of their own.
         case deviceMapping
+        /// Tables for sinks where the host lost pages. Donations have left pages for them.
+        case sink
     }
 
     private let ledger: Ledger
@@ -147,6 +149,13 @@ public struct PagePool: Sendable {
     /// Whether tables for one more ownership change can be had.
     public var canChangeOwnership: Bool { freePages >= Self.ownershipThreshold }
 
+    /// Whether tables for one more ownership change can be had while guests own so many pages. The host may
+    /// touch all of them: then each 2 MiB needs a table, and the sink is a page too.
+    func canChangeOwnership(withGuestPages guestPages: UInt64) -> Bool {
+        let sinks = guestPages == 0 ? 0 : (guestPages &+ pagesPerSuperpage &- 1) / pagesPerSuperpage &+ 1
+        return freePages >= Self.ownershipThreshold &+ sinks
+    }
+
     /// Whether so many pages can join the pool. A donation of `reserve` pages or more gives back
     /// more than its tables take, so it only needs those tables; the threshold above keeps them.
     func canTopUp(_ count: UInt64) -> Bool {
@@ -175,7 +184,10 @@ public struct PagePool: Sendable {
 extension PagePool: FrameSource {
     /// A zeroed page for the current purpose; pages that can never go back to the host come first.
     public mutating func takeTable(on processor: some Processor) -> Frame<HostPhysical>? {
-        if case .deviceMapping = purpose {
+        switch purpose {
+        case .ownershipChange: break
+        case .sink: guard freePages > Self.reserve else { return nil }
+        case .deviceMapping:
             guard freePages > Self.reserve, deviceTables < Self.deviceTableLimit else { return nil }
             deviceTables &+= 1
         }
