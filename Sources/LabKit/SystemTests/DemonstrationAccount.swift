@@ -87,7 +87,8 @@ struct DemonstrationAccount: Codable {
                 }
             } + [
                 "  Junk is the sink, a page that the kernel gets instead of a fault that it could not survive. It is",
-                "  the kernel that copies for /proc/PID/mem and process_vm_readv.",
+                "  the kernel that copies for /proc/PID/mem and process_vm_readv. Where no mapping leads to the page any",
+                "  more, the module reads every page that a guest owns, this one among them.",
             ]
     }
 
