@@ -78,8 +78,8 @@ extension AbstractState {
             return isKnown ? .forwarded : .refused
         case Function.socID where offered.contains(Function.socID):
             return call.x1 & 0xFFFF_FFFF <= 1 ? .forwarded : .answered(UInt64(bitPattern: -3))
-        case Function.smcccVersion, Function.psciVersion, Function.migrateInfoType, Function.systemOff, Function.systemReset,
-            Function.setSuspendMode, Function.cpuOff:
+        case Function.smcccVersion, Function.psciVersion, Function.migrateInfoType, Function.systemOff,
+            Function.systemReset, Function.setSuspendMode, Function.cpuOff:
             return .forwarded
         case Function.psciFeatures:
             return isRelayed(UInt32(truncatingIfNeeded: call.x1) & ~0x1_0000) ? .forwarded : .refused

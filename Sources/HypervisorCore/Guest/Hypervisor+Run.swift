@@ -56,7 +56,8 @@ extension Hypervisor {
         let bits = frame.x[3]
         let arguments = RunArguments(
             request: RunRequest(rawValue: bits & 0xFF), listRegisters: (bits >> 8) & 0xF,
-            completion: frame.x[4], interface: InterfaceControl(rawValue: bits >> 16), lists: [frame.x[5], frame.x[6], frame.x[7], frame.x[8]])
+            completion: frame.x[4], interface: InterfaceControl(rawValue: bits >> 16),
+            lists: [frame.x[5], frame.x[6], frame.x[7], frame.x[8]])
         guard bits & 0xF0FC == 0, bits >> 32 == 0, arguments.listRegisters <= HostCall.listRegisters,
             arguments.interface.isSubset(of: .all)
         else { throw .invalidParameter }

@@ -4,12 +4,14 @@
 
 #include "tests.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/time.h>
 #include <unistd.h>
 
 GUEST(guest_ender);
+GUEST(guest_astray);
 
 static void nothing(int signal)
 {
@@ -79,6 +81,30 @@ static int init(struct machine *machine, unsigned vcpu, unsigned more)
     return call(machine->vcpu[vcpu], KVM_ARM_VCPU_INIT, &init);
 }
 
+// What a protected guest did cannot be undone by its host: it has ended, and stays so.
+static void ends_protected(void)
+{
+    struct machine machine;
+    struct kvm_mp_state runnable = { .mp_state = KVM_MP_STATE_RUNNABLE };
+    struct itimerval timer = { .it_value = { .tv_usec = 200000 } };
+    make_machine_as(&machine, (struct plan){ 1ul << 31, &anonymous, WITH_GIC }, 16 * PAGE, 2);
+    expect("init again before the first run", init(&machine, 0, 0), 0);
+    LOAD(&machine, guest_astray);
+    expect_store(&machine, 0, 0, 4, 0x86000010);
+    for (unsigned vcpu = 0; vcpu < 2; vcpu++)
+        expect("init after it", init(&machine, vcpu, vcpu ? 1u << KVM_ARM_VCPU_POWER_OFF : 0), -EPERM);
+    expect_store(&machine, 0, 8, 8, 0x20000000);
+    expect_event(&machine, KVM_SYSTEM_EVENT_SHUTDOWN);
+    for (unsigned vcpu = 0; vcpu < 2; vcpu++) {
+        expect("is stopped", mp_state(&machine, vcpu), KVM_MP_STATE_STOPPED);
+        expect("making it runnable", call(machine.vcpu[vcpu], KVM_SET_MP_STATE, &runnable), -EINVAL);
+        expect("init after the end", init(&machine, vcpu, 0), -EPERM);
+        setitimer(ITIMER_REAL, &timer, NULL);
+        expect("a run after the end", run(&machine, vcpu), -EINTR);
+    }
+    end_machine(&machine);
+}
+
 void ends(void)
 {
     struct machine machine;
@@ -91,11 +117,9 @@ void ends(void)
     expect_store(&machine, 0, 0, 4, 0xFFFFFFFA);
     set_mp_state(&machine, 0, KVM_MP_STATE_STOPPED);
     expect_stopped(&machine, 0);
-    // Other features than the first time; then a second life, like the first.
-    expect("init with another target", ({
-        struct kvm_vcpu_init bad = { .target = 77 };
-        call(machine.vcpu[0], KVM_ARM_VCPU_INIT, &bad);
-    }), -EINVAL);
+    struct kvm_vcpu_init other = { .target = 77 };
+    expect("init with another target", call(machine.vcpu[0], KVM_ARM_VCPU_INIT, &other), -EINVAL);
+    // Then another life, like the first.
     for (unsigned round = 0; round < 3; round++) {
         expect("init of vCPU 1", init(&machine, 1, 1u << KVM_ARM_VCPU_POWER_OFF), 0);
         expect("init of vCPU 0", init(&machine, 0, 0), 0);
@@ -105,4 +129,14 @@ void ends(void)
         live(&machine);
     }
     end_machine(&machine);
+    // A kernel without protected VMs refuses the type.
+    int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+    int vm = call_number(kvm, KVM_CREATE_VM, 1ul << 31);
+    close(kvm);
+    if (vm < 0) {
+        expect("a protected VM where there are none", vm, -EINVAL);
+        return;
+    }
+    close(vm);
+    ends_protected();
 }

@@ -341,7 +341,8 @@ guest guest_nested
     str     w0, [x2, #8] /* GICD_ICFGR2 */
     add     x2, x10, #0x420 /* GICD_IPRIORITYR8 */
     mov     w3, #0xE0
-1:  strb    w3, [x2], #1
+1:  strb    w3, [x2] /* No write-back: it has no syndrome. */
+    add     x2, x2, #1
     sub     w3, w3, #0x10
     cmp     w3, #0x60
     b.ne    1b
@@ -377,7 +378,7 @@ guest guest_nested
 guest_nested_end:
 
 /* vCPU 1 takes interrupt 40 whenever the word at 0x800 is odd, adds 1 when it has it, and ends it when the word
- * has gone on by another 1; vCPU 0 looks at it meanwhile. After 200 rounds vCPU 1 tells the device. */
+ * has gone on by another 1; vCPU 0 looks at it meanwhile. After 50 rounds both tell the device. */
 guest guest_observer
     constant x1, DEVICE
     interrupts_on
@@ -397,7 +398,7 @@ guest guest_observer
     str     x0, [x2]
     mov     w0, #0x100
     str     w0, [x10, #0x104]
-    mov     x19, #200
+    mov     x19, #50
     mov     x6, #0
 1:  ldr     x5, [x4] /* vCPU 1 is ready: 4n + 1 */
     add     x7, x6, #1
@@ -425,6 +426,7 @@ guest guest_observer
     str     x6, [x4, #8] /* It may go on. */
     subs    x19, x19, #1
     b.ne    1b
+    str     wzr, [x1, #12]
     constant x0, SYSTEM_OFF
     hvc     #0
 observed_other:
@@ -436,7 +438,7 @@ observed_other:
     isb
     adr     x4, guest_observer
     add     x4, x4, #0x800
-    mov     x19, #200
+    mov     x19, #50
     mov     x6, #0
 5:  add     x7, x6, #1
     str     x7, [x4]

@@ -56,7 +56,9 @@ struct Bench: ~Copyable {
 
     mutating func exit(_ vcpu: VCPUIndex) {
         let interface = interfaces[vcpu.rawValue]
-        handle(gic.fold(vcpu, from: interface.registers.span, endCount: interface.endCount, control: interface.control), but: vcpu)
+        handle(
+            gic.fold(vcpu, from: interface.registers.span, endCount: interface.endCount, control: interface.control),
+            but: vcpu)
         interfaces[vcpu.rawValue].leave()
         handle(gic.setConnectedLine(ppi: 27, of: vcpu, to: timers[vcpu.rawValue]), but: vcpu)
     }
