@@ -137,7 +137,8 @@ struct VCPUState {
         let words: InlineArray<1, UInt64> = try Process.read(address, bytes: 4)
         guard let state = MPState(rawValue: UInt32(truncatingIfNeeded: words[0])) else { throw .invalid }
         if try power() == state.start { return }
-        guard vm.facts.kind == .normal, with({ $0.life != .created }) else { throw .invalid }
+        guard vm.facts.kind == .normal else { throw .notPermitted }
+        guard with({ $0.life != .created }) else { throw .invalid }
         let answer = EL2.call(
             .setRegister, vm: vm.handle,
             GuestCallArguments(

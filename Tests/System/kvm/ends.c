@@ -97,7 +97,7 @@ static void ends_protected(void)
     expect_event(&machine, KVM_SYSTEM_EVENT_SHUTDOWN);
     for (unsigned vcpu = 0; vcpu < 2; vcpu++) {
         expect("is stopped", mp_state(&machine, vcpu), KVM_MP_STATE_STOPPED);
-        expect("making it runnable", call(machine.vcpu[vcpu], KVM_SET_MP_STATE, &runnable), -EINVAL);
+        expect("making it runnable", call(machine.vcpu[vcpu], KVM_SET_MP_STATE, &runnable), -EPERM);
         expect("init after the end", init(&machine, vcpu, 0), -EPERM);
         setitimer(ITIMER_REAL, &timer, NULL);
         expect("a run after the end", run(&machine, vcpu), -EINTR);
