@@ -52,6 +52,8 @@ public enum SMCCCStatus {
     public static let success: UInt64 = 0
     /// -1 as a 64-bit value.
     public static let notSupported: UInt64 = ~0
+    /// -3 as a 64-bit value.
+    public static let invalidParameter: UInt64 = ~2
 }
 
 /// `x0`…`x3` of a call to firmware, before or after it.

@@ -56,13 +56,21 @@ public struct RunRequest: OptionSet, Sendable {
 
     /// x4 completes what the last exit asked for.
     public static let completes = RunRequest(rawValue: 1 << 0)
-    /// The guest gets a synchronous external abort for its last access instead. Only if the last
-    /// exit was `mmioRead`, `mmioWrite` or `memoryFault` for a data access.
+    /// The guest gets a synchronous external abort for its last access instead, a fetch among them.
+    /// Only if the last exit was `mmioRead`, `mmioWrite` or `memoryFault`.
     public static let injectExternalAbort = RunRequest(rawValue: 1 << 1)
-    /// Exit when all list registers but one are empty (ICH_HCR_EL2.UIE).
-    public static let exitOnUnderflow = RunRequest(rawValue: 1 << 2)
-    /// Exit when no list register is pending (ICH_HCR_EL2.NPIE).
-    public static let exitOnNonePending = RunRequest(rawValue: 1 << 3)
+}
+
+/// Bits 31:16 of x3 of `HostCall.runVCPU`: when the virtual CPU interface makes the guest leave, as
+/// ICH_HCR_EL2 has them (IHI 0069, 12.4.7). Every other bit of that register is EL2's.
+public struct InterfaceControl: OptionSet, Sendable {
+    /// The bits on the wire.
+    public let rawValue: UInt64
+    /// From the bits on the wire.
+    public init(rawValue: UInt64) { self.rawValue = rawValue }
+
+    /// UIE, LRENPIE, NPIE and the four of VGrp<n>{E,D}IE; TDIR.
+    public static let all = InterfaceControl(rawValue: 0x40FE)
 }
 
 /// Why `HostCall.runVCPU` returned: x1.
@@ -70,7 +78,8 @@ public struct RunRequest: OptionSet, Sendable {
 /// Of a protected VM: x10 and x11 only for `waitForInterrupt`, otherwise x10 is 5 while the timer fires
 /// and 0 if not; addresses of memory faults by page.
 ///
-/// Always: x5…x8 = list registers 0…3 as the guest left them, x9 = ICH_VMCR_EL2, x10 = the guest's
+/// Always: x5…x8 = list registers 0…3 as the guest left them, x9 = ICH_VMCR_EL2 in its low half and
+/// ICH_HCR_EL2.EOIcount in its high half, x10 = the guest's
 /// CNTV_CTL_EL0 with ISTATUS, x11 = its CNTV_CVAL_EL0 less CNTVOFF_EL2, in the host's count. While
 /// the guest's timer fires, the physical virtual-timer interrupt stays asserted on this CPU.
 public enum RunExit: UInt64, CaseIterable, Sendable {
@@ -94,17 +103,28 @@ public enum RunExit: UInt64, CaseIterable, Sendable {
     case cpuOn = 6
     /// CPU_OFF, or the vCPU is off: there is nothing to run until another one's CPU_ON.
     case cpuOff = 7
-    /// SYSTEM_OFF.
+    /// SYSTEM_OFF. Every vCPU of the VM is off; of a protected VM for ever.
     case systemOff = 8
-    /// SYSTEM_RESET or SYSTEM_RESET2.
+    /// SYSTEM_RESET or SYSTEM_RESET2, likewise.
     case systemReset = 9
     /// The guest did what nobody emulates. x2 = ESR_EL2, x3 = FAR_EL2, x4 = PC. It cannot go on.
     case unsupported = 10
     /// A wait that is only a hint (WFE), where it is trapped.
     case yield = 11
+    /// A write of ICC_DIR_EL1 that `InterfaceControl` had trapped (TDIR). x2 = value. The guest goes on
+    /// by itself.
+    case deactivation = 12
 }
 
 extension RunExit {
+    /// Whether a vCPU has ended the whole VM.
+    public var endsMachine: Bool {
+        switch self {
+        case .systemOff, .systemReset: true
+        default: false
+        }
+    }
+
     /// Whether a guest never goes on after this exit.
     public var endsGuest: Bool {
         switch self {
@@ -119,6 +139,10 @@ public enum FaultKind: UInt64, Sendable {
     case read = 0
     case write = 1
     case fetch = 2
+    /// Cache maintenance by address. Where no memory will be, a run that `completes` steps over it.
+    case maintenance = 3
+    /// A walk of the guest's own tables, which reads.
+    case walk = 4
 }
 
 /// Registers of a vCPU that the host of a normal VM reads and writes.
@@ -146,6 +170,8 @@ public enum VCPURegister: Hashable, Sendable {
     /// A doubleword of `z0`…`z31`, `p0`…`p15` and FFR, which follow each other without gaps at the vCPU's
     /// vector length.
     case scalable(UInt16)
+    /// Whether the vCPU is on, a `VCPUStart` as a number.
+    case power
 
     /// EL1's registers in the order of their index.
     public enum System: UInt8, CaseIterable, Sendable {
@@ -168,6 +194,7 @@ public enum VCPURegister: Hashable, Sendable {
         case .timerCount: 0x107
         case .vectorLength: 0x108
         case .vectorControl: 0x109
+        case .power: 0x10A
         case .system(let index): 0x200 | UInt64(index)
         case .vector(let index): 0x300 | UInt64(index)
         case .identity(let index): 0x400 | UInt64(index)
@@ -190,6 +217,7 @@ public enum VCPURegister: Hashable, Sendable {
         case 0x107: self = .timerCount
         case 0x108: self = .vectorLength
         case 0x109: self = .vectorControl
+        case 0x10A: self = .power
         case 0x200...0x217: self = .system(index)
         case 0x300...0x31F: self = .vector(index)
         case 0x408...0x43F: self = .identity(index)

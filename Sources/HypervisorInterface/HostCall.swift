@@ -67,11 +67,15 @@ public enum HostCall: UInt32, CaseIterable, Sendable {
     /// a `RunExit.memoryFault`, which tells the host its page and no more.
     case allowMMIO = 0xC600_4027
 
+    /// Gives a vCPU that no CPU runs the registers of a new one. x2 = index, x3 = `VCPUStart` as a
+    /// number. Of a protected VM only until its first run, and only vCPU 0 may be on; `denied` otherwise.
+    case resetVCPU = 0xC600_4028
+
     /// Runs a vCPU until something needs the host. x2 = index, x3 = `RunRequest` bits with the
-    /// number of list registers in bits 11:8, x4 = value that completes the pending MMIO or
+    /// number of list registers in bits 11:8 and `InterfaceControl` bits in 31:16, x4 = value that completes the pending MMIO or
     /// system register read, or the pending call (its x0); x5…x8 = list registers 0…3. Results: see `RunExit`.
     case runVCPU = 0xC600_4030
-    /// Reads a register of a vCPU of a normal VM. x2 = index, x3 = `VCPURegister.number`. Results:
+    /// Reads a register of a vCPU of a normal VM; of a protected one only `VCPURegister.power`. x2 = index, x3 = `VCPURegister.number`. Results:
     /// x1, x2 = its value, low half first. `busy` while it runs.
     case getRegister = 0xC600_4031
     /// Writes one. x2 = index, x3 = `VCPURegister.number`, x4, x5 = value. `denied` for a value
@@ -95,7 +99,7 @@ extension HostCall {
 }
 
 /// The version of this table: major in bits 31:16, minor in bits 15:0.
-public let interfaceVersion: UInt64 = 0x0001_0001
+public let interfaceVersion: UInt64 = 0x0002_0000
 
 /// What a host call answers in `x0`.
 public enum CallStatus: Int64, Error, CaseIterable, Sendable {

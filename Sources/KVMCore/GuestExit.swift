@@ -10,6 +10,27 @@ public struct GuestAccessFault: Equatable, Sendable {
     public let address: UInt64
     /// What the guest did.
     public let kind: FaultKind
+
+    /// What becomes of an access where the VM has no memory and no device that it can be told to.
+    public enum Outcome: Equatable, Sendable {
+        /// The guest gets an external abort.
+        case abort
+        /// The guest steps over it.
+        case skip
+        /// The process is told that nobody can do it.
+        case refuse
+    }
+
+    /// The outcome outside of all memory slots. As in Linux, a fetch and a walk of the guest's tables are
+    /// the guest's own mistake, and cache maintenance has nothing to do; a load or a store that cannot
+    /// be decoded is refused. Of a protected guest nothing can be decoded but at its devices.
+    public func outcomeWithoutMemory(in vm: VMKind) -> Outcome {
+        switch kind {
+        case .fetch, .walk: .abort
+        case .maintenance: .skip
+        case .read, .write: vm == .protected ? .abort : .refuse
+        }
+    }
 }
 
 /// A load or a store that can be done for the guest.
@@ -68,6 +89,8 @@ public enum ExitEvent: Equatable, Sendable {
     case device(DeviceAccess)
     /// ICC_SGI1R_EL1 was written.
     case softwareInterrupt(UInt64)
+    /// ICC_DIR_EL1 was written.
+    case deactivation(UInt64)
     /// Another vCPU is ready to be run.
     case cpuOn(UInt64)
     /// This vCPU is off.
@@ -95,6 +118,7 @@ public enum ExitEvent: Equatable, Sendable {
         case .mmioRead: self = .device(DeviceAccess(address: second, bytes: third, direction: .read))
         case .mmioWrite: self = .device(DeviceAccess(address: second, bytes: third, direction: .write(fourth)))
         case .softwareInterrupt: self = .softwareInterrupt(second)
+        case .deactivation: self = .deactivation(second)
         case .cpuOn: self = .cpuOn(second)
         case .cpuOff: self = .cpuOff
         case .systemOff: self = .system(.shutdown)
@@ -108,10 +132,12 @@ public enum ExitEvent: Equatable, Sendable {
 public enum Completion: Equatable, Sendable {
     /// Nothing: the guest goes on, or makes its access again.
     case none
-    /// A store that somebody has performed.
+    /// A store that somebody has performed, or an instruction that there is no more to do about.
     case written
     /// A load that yields this.
     case value(UInt64)
+    /// The access fails, and the guest hears of it.
+    case aborted
 
     /// The bits of x3 of the run and its x4.
     public var request: (RunRequest, UInt64) {
@@ -119,6 +145,7 @@ public enum Completion: Equatable, Sendable {
         case .none: ([], 0)
         case .written: (.completes, 0)
         case .value(let value): (.completes, value)
+        case .aborted: (.injectExternalAbort, 0)
         }
     }
 }

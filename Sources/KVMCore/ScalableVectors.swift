@@ -23,11 +23,6 @@ public enum ScalableVectors: Equatable, Sendable {
         self = features.contains(.scalableVectors) ? .open(all) : .absent
     }
 
-    /// Whether KVM_ARM_VCPU_INIT may be repeated with these features.
-    public func agrees(with features: VCPUInitArgument.Features) -> Bool {
-        features.contains(.scalableVectors) == (self != .absent)
-    }
-
     /// What KVM_ARM_VCPU_FINALIZE fixes: `.invalid` for another feature or one that was not asked for,
     /// `.notPermitted` the second time.
     public func finalised(_ feature: UInt32) throws(LinuxError) -> VectorLengths {

@@ -9,10 +9,10 @@ public import HypervisorInterface
 public enum VCPULife: Equatable, Sendable {
     /// KVM_ARM_VCPU_INIT is missing; EL2 does not know it yet.
     case created
-    /// It has its registers and has never run.
-    case initialised(VCPUStart)
+    /// It has its registers, by these features, and has not run with them.
+    case initialised(VCPUInitArgument.Features)
     /// It has run.
-    case running
+    case running(VCPUInitArgument.Features)
 }
 
 /// KVM_MP_STATE_* with Linux's numbers.
@@ -21,32 +21,51 @@ public enum MPState: UInt32, Sendable {
     case stopped = 5
 }
 
+extension MPState {
+    /// The state that a vCPU is in by EL2's account.
+    public init(_ start: VCPUStart) {
+        self =
+            switch start {
+            case .on: .runnable
+            case .off: .stopped
+            }
+    }
+
+    /// The same in EL2's words.
+    public var start: VCPUStart {
+        switch self {
+        case .runnable: .on
+        case .stopped: .off
+        }
+    }
+}
+
 extension VCPULife {
     /// What KVM_ARM_VCPU_INIT must do.
     public enum InitAction: Equatable, Sendable {
         /// Have EL2 make it.
         case create(VCPUStart)
-        /// Nothing: it is as new.
-        case keep
+        /// Have EL2 give it the registers of a new one.
+        case reset(VCPUStart)
     }
 
-    /// The action, or why it is refused. A vCPU that has run cannot be made anew, for its power state is
-    /// EL2's and its guest's.
+    /// The action, or why it is refused: `.invalid` for other features than the first time, of which
+    /// POWER_OFF is none.
     public func initialise(_ features: VCPUInitArgument.Features) throws(LinuxError) -> InitAction {
         let start: VCPUStart = features.contains(.powerOff) ? .off : .on
         switch self {
         case .created: return .create(start)
-        case .initialised(start): return .keep
-        case .initialised, .running: throw .invalid
+        case .initialised(let first), .running(let first):
+            guard first.symmetricDifference(features).isSubset(of: .powerOff) else { throw .invalid }
+            return .reset(start)
         }
     }
 
-    /// Whether KVM_SET_MP_STATE may name this state: the one that the vCPU is in. Only its guest turns a
-    /// vCPU on or off.
-    public func allows(_ state: MPState, isOff: Bool) -> Bool {
-        switch state {
-        case .runnable: !isOff
-        case .stopped: isOff
+    /// The features that it was made with; nil before that.
+    public var features: VCPUInitArgument.Features? {
+        switch self {
+        case .created: nil
+        case .initialised(let features), .running(let features): features
         }
     }
 }

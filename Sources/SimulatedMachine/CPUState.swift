@@ -22,6 +22,11 @@ final class CPUState {
     var unpublishedSlots: [Int] = []
     /// Slots that were cleaned and wait for the barrier that completes it.
     var cleaningSlots: [Int] = []
+    /// Records of EL1 that were begun while some unit was on, and that no synchronisation has waited for.
+    var hasRecordsInFlight = false
+    /// The vCPU that was last entered under each VMID, by its page: whose stage-1 translations, which the
+    /// model has none of, this CPU's TLB may hold.
+    var translationsOf: [UInt16: UInt64] = [:]
     /// The trees that this CPU's registers point to; indices into `SimulatedMachine.trees`.
     var hypervisorTree: Int?
     var stage2Tree: Int?

@@ -16,6 +16,9 @@ extension SimulatedMachine {
         case .mpam2EL2: features.hasMPAM
         case .hfgrtrEL2, .hfgwtrEL2, .hfgitrEL2, .hdfgrtrEL2, .hdfgwtrEL2: features.hasFineGrainedTraps
         case .hafgrtrEL2: features.hasActivityMonitorTraps
+        case .pmscrEL1: features.hasStatisticalProfiling
+        case .trfcrEL1: features.hasTraceFilter
+        case .brbcrEL1: features.hasBranchRecords
         case .iccSreEL2, .ichHcrEL2: features.hasGICSystemRegisters
         default: true
         }
@@ -41,7 +44,14 @@ extension SimulatedMachine {
         let old = cpus[cpu][register]
         cpus[cpu][register] = value
         switch register {
+        case .pmscrEL1, .trfcrEL1, .brbcrEL1:
+            if value != 0 { cpus[cpu].hasRecordsInFlight = true }
         case .ttbr0EL2, .tcrEL2, .sctlrEL2, .hcrEL2, .vttbrEL2, .vtcrEL2:
+            if register == .vttbrEL2, value != old, cpus[cpu].hasRecordsInFlight {
+                report(
+                    .recordsInFlight, cpu: cpu,
+                    "VTTBR_EL2 becomes \(hex(value)) with records of EL1 not written yet")
+            }
             trace.record(
                 Event(
                     kind: .register, cpu: UInt8(cpu), detail: UInt64(register.rawValue), old: old, new: value))
@@ -63,6 +73,8 @@ extension SimulatedMachine {
             state[register] = 0
         }
         state.isOn = true
+        state.hasRecordsInFlight = false
+        state.translationsOf = [:]
         state.hasUnknownTLB = true
         state.walks = Array(repeating: CPUState.CachedWalk(), count: state.walks.count)
         trace.record(Event(kind: .power, cpu: UInt8(cpu.index), detail: 1))

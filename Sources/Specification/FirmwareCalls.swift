@@ -33,6 +33,8 @@ public enum Function {
     public static let smcccVersion: UInt32 = 0x8000_0000
     /// SMCCC_ARCH_FEATURES.
     public static let archFeatures: UInt32 = 0x8000_0001
+    /// SMCCC_ARCH_SOC_ID.
+    public static let socID: UInt32 = 0x8000_0002
     /// SMCCC_ARCH_WORKAROUND_1, _2 and _3.
     public static let workarounds: Set<UInt32> = [0x8000_8000, 0x8000_7FFF, 0x8000_3FFF]
     /// The true random number generator's calls.
@@ -64,14 +66,20 @@ extension AbstractState {
     /// What an SMC comes to.
     /// - Parameters:
     ///   - immediate: of the SMC instruction; only 0 is a call.
-    ///   - offered: workaround and entropy calls that firmware said it has at installation.
+    ///   - offered: workaround, entropy and SoC identity calls that firmware said it has at installation.
     public func fate(of call: CallRegisters, immediate: UInt16 = 0, offered: Set<UInt32>) -> FirmwareFate {
         guard immediate == 0 else { return .refused }
         let number = UInt32(truncatingIfNeeded: call.x0) & ~0x1_0000
         switch number {
-        case Function.smcccVersion, Function.archFeatures,
-            Function.psciVersion, Function.migrateInfoType, Function.systemOff, Function.systemReset,
-            Function.setSuspendMode, Function.cpuOff:
+        case Function.archFeatures:
+            // The answer about a call is the answer of the call.
+            let asked = UInt32(truncatingIfNeeded: call.x1) & ~0x1_0000
+            let isKnown = asked == Function.smcccVersion || asked == Function.archFeatures || offered.contains(asked)
+            return isKnown ? .forwarded : .refused
+        case Function.socID where offered.contains(Function.socID):
+            return call.x1 & 0xFFFF_FFFF <= 1 ? .forwarded : .answered(UInt64(bitPattern: -3))
+        case Function.smcccVersion, Function.psciVersion, Function.migrateInfoType, Function.systemOff,
+            Function.systemReset, Function.setSuspendMode, Function.cpuOff:
             return .forwarded
         case Function.psciFeatures:
             return isRelayed(UInt32(truncatingIfNeeded: call.x1) & ~0x1_0000) ? .forwarded : .refused

@@ -114,6 +114,7 @@ extension AbstractState {
                 return next
             }
         case .createVCPU: return try afterCreateVCPU(call, machine, answer, observing)
+        case .resetVCPU: return try afterReset(call, machine, answer)
         case .mapGuest: return try afterMap(call, machine, answer, observing)
         case .unmapGuest: return try afterUnmap(call, machine, answer, observing)
         case .donateToGuest: return try afterDonate(call, machine, answer, observing)
@@ -183,6 +184,17 @@ extension AbstractState {
             next.machines[call.x1]?.vcpus.insert(index)
             return next
         }
+    }
+
+    private func afterReset(
+        _ call: CallRegisters, _ machine: Machine, _ answer: CallRegisters
+    ) throws(Disagreement) -> AbstractState {
+        var refusals: Set<CallStatus> = []
+        if call.x3 > 1 { refusals.insert(.invalidParameter) }
+        if !machine.vcpus.contains(call.x2) { refusals.insert(.notFound) }
+        // As a vCPU is made.
+        if machine.kind == .protected, machine.hasRun || call.x3 == 1 && call.x2 != 0 { refusals.insert(.denied) }
+        return try judge(answer, refusals, self)
     }
 
     // MARK: Memory

@@ -3,6 +3,7 @@
 // SMCs of the host: which reach firmware, and in what form.
 
 import Arm
+import HypervisorInterface
 import Machine
 import SimulatedMachine
 import Specification
@@ -103,6 +104,29 @@ struct FirmwareCallTests {
         }
         let answer = bench.smc(CallRegisters(0xC400_0053, 192))
         #expect(answer == CallRegisters(0, 1, 2, 3))
+    }
+
+    @Test("about a call are answered as the call itself", arguments: [0 as UInt64, nil])
+    func aboutCalls(_ offer: UInt64?) throws {
+        let bench = try HostBench.finalised { firmware in
+            firmware.architectureFeatures[0x8000_0002] = offer
+            // Of a call that firmware has and EL2 does not let through, the host hears nothing.
+            firmware.architectureFeatures[0x8000_7000] = 0
+        }
+        var state = AbstractState(bench.plan.installation)
+        state.confineAll()
+        let offered: Set<UInt32> = offer == nil ? [] : [Function.socID]
+        for call in [0x8000_0002, 0x8000_7000, 0x8000_8000, 0x8400_0000, 0x8400_0050] as [UInt64] {
+            check(CallRegisters(0x8000_0001, call), bench, state, offered: offered)
+            for type in [0, 1, 2, 0x8000_0000] as [UInt64] {
+                guard call >> 16 == 0x8000 else { continue }
+                check(CallRegisters(call, type), bench, state, offered: offered)
+            }
+        }
+        let refused = bench.call(.counter, Counter.firmwareCallsRefused.rawValue).x1
+        #expect(bench.smc(CallRegisters(0x8000_0001, 0x8000_0002)).x0 == offer ?? UInt64.max)
+        #expect(bench.call(.counter, Counter.firmwareCallsRefused.rawValue).x1 == refused, "asking is allowed")
+        bench.expectNoViolations()
     }
 
     @Test("that reset keep no memory: a warm reset becomes a cold one")

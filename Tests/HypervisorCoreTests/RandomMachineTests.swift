@@ -123,6 +123,9 @@ private struct RandomHypervisorUser {
                 below(20) == 0 ? below(4) : below(2))
         case 15: return CallRegisters(.allowMMIO, handle, guestPage(machine) &+ 0x1000, 1 + below(8))
         case 16, 17: return CallRegisters(.topUp, pages(1), 1 + below(8))
+        case 18:
+            let vcpu = machine?.vcpus.min() ?? 0
+            return CallRegisters(.resetVCPU, handle, below(4) == 0 ? below(4) : vcpu, below(8) == 0 ? 2 : below(2))
         default: return CallRegisters(.reclaimPool)
         }
     }
@@ -287,7 +290,8 @@ struct RandomMachineTests {
             for (name, counts) in user.tally { tally[name, default: [:]].merge(counts, uniquingKeysWith: +) }
         }
         for name in [
-            HostCall.createVM, .donateToVM, .createVCPU, .mapGuest, .unmapGuest, .donateToGuest, .allowMMIO, .topUp,
+            HostCall.createVM, .donateToVM, .createVCPU, .resetVCPU, .mapGuest, .unmapGuest, .donateToGuest, .allowMMIO,
+            .topUp,
         ] {
             let counts = tally[name] ?? [:]
             #expect(counts[.success, default: 0] >= 10, "\(name): \(counts)")

@@ -20,6 +20,7 @@ import Testing
                 == .device(DeviceAccess(address: 0x1000, bytes: 1, direction: .write(0xAB))))
         #expect(event(.cpuOn, 3) == .cpuOn(3))
         #expect(event(.systemReset) == .system(.reset))
+        #expect(event(.deactivation, 40) == .deactivation(40))
         #expect(event(.unsupported, 1, 2, 3) == .unsupported(1, 2, 3))
         #expect(ExitEvent(status: UInt64(bitPattern: -8), 0, 0, 0, 0) == .refused(-8))
         #expect(ExitEvent(status: 0, 999, 0, 0, 0) == .refused(0))
@@ -32,6 +33,23 @@ import Testing
         #expect(Completion.none.request == ([], 0))
         #expect(Completion.value(7).request == (.completes, 7))
         #expect(Completion.written.request == (.completes, 0))
+        #expect(Completion.aborted.request == (.injectExternalAbort, 0))
+    }
+
+    @Test func accessesWithoutMemory() {
+        func outcome(_ kind: FaultKind, _ vm: VMKind) -> GuestAccessFault.Outcome? {
+            guard case .memory(let fault) = event(.memoryFault, 0x1000, kind.rawValue) else { return nil }
+            return fault.outcomeWithoutMemory(in: vm)
+        }
+        for vm in [VMKind.normal, .protected] {
+            #expect(outcome(.fetch, vm) == .abort)
+            #expect(outcome(.walk, vm) == .abort)
+            #expect(outcome(.maintenance, vm) == .skip)
+        }
+        for kind in [FaultKind.read, .write] {
+            #expect(outcome(kind, .normal) == .refuse)
+            #expect(outcome(kind, .protected) == .abort)
+        }
     }
 
     @Test(arguments: [(1 as UInt64, 0x88 as UInt64), (2, 0x7788), (4, 0x5566_7788), (8, 0x1122_3344_5566_7788)])

@@ -92,11 +92,16 @@ import Testing
     @Test func lifeOfAVCPU() throws {
         #expect(try VCPULife.created.initialise([.psci]) == .create(.on))
         #expect(try VCPULife.created.initialise([.psci, .powerOff]) == .create(.off))
-        #expect(try VCPULife.initialised(.on).initialise([.psci]) == .keep)
-        #expect(throws: LinuxError.invalid) { try VCPULife.initialised(.on).initialise([.psci, .powerOff]) }
-        #expect(throws: LinuxError.invalid) { try VCPULife.running.initialise([.psci]) }
-        #expect(VCPULife.running.allows(.runnable, isOff: false))
-        #expect(!VCPULife.running.allows(.runnable, isOff: true))
-        #expect(VCPULife.running.allows(.stopped, isOff: true))
+        #expect(try VCPULife.initialised([.psci]).initialise([.psci]) == .reset(.on))
+        // POWER_OFF may change, for it says how the vCPU begins and not what it is.
+        #expect(try VCPULife.initialised([.psci]).initialise([.psci, .powerOff]) == .reset(.off))
+        #expect(try VCPULife.running([.psci, .powerOff]).initialise([.psci]) == .reset(.on))
+        for other: VCPUInitArgument.Features in [[], [.psci, .scalableVectors]] {
+            #expect(throws: LinuxError.invalid) { try VCPULife.initialised([.psci]).initialise(other) }
+            #expect(throws: LinuxError.invalid) { try VCPULife.running([.psci]).initialise(other) }
+        }
+        #expect(VCPULife.created.features == nil && VCPULife.running([.psci]).features == .psci)
+        #expect(MPState(.off) == .stopped && MPState(.on) == .runnable)
+        #expect(MPState.stopped.start == .off && MPState.runnable.start == .on)
     }
 }

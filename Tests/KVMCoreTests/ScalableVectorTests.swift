@@ -44,7 +44,6 @@ import Testing
     @Test func aVCPUWithoutThem() throws {
         var vectors = ScalableVectors([.psci], all: all)
         #expect(vectors == .absent)
-        #expect(vectors.agrees(with: [.psci]) && !vectors.agrees(with: [.psci, .scalableVectors]))
         try vectors.checkFixed()
         #expect(throws: LinuxError.invalid) { try vectors.finalised(4) }
         #expect(throws: LinuxError.noEntry) { try vectors.lengths() }
@@ -54,7 +53,6 @@ import Testing
 
     @Test func choosingAndFixing() throws {
         var vectors = ScalableVectors([.psci, .scalableVectors], all: all)
-        #expect(vectors.agrees(with: [.psci, .scalableVectors]) && !vectors.agrees(with: [.psci]))
         #expect(throws: LinuxError.notPermitted) { try vectors.checkFixed() }
         #expect(throws: LinuxError.notPermitted) { try vectors.length() }
         #expect(try vectors.lengths() == all)

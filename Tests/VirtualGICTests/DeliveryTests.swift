@@ -211,9 +211,15 @@ import VirtualGIC
         bench.enter(VCPUIndex(1))
         // vCPU 1 has 40; vCPU 0 claims it, INTIDs that do not exist, and SPIs that nobody has.
         let lies: [UInt64] = [3 << 62 | 40, 3 << 62 | 0xFFFF_FFFF, 3 << 62 | 1020, 2 << 62 | 50, UInt64.max]
-        #expect(bench.gic.fold(VCPUIndex(0), from: lies.span, endCount: 31).isEmpty)
+        #expect(
+            bench.gic.fold(
+                VCPUIndex(0), from: lies.span, endCount: 31, control: VirtualMachineControl(bits: 0xF8 << 24 | 3)
+            ).isEmpty)
         #expect(bench.gic.readRegister(.distributor, offset: 0x304, width: .word) == 0)
-        #expect(bench.gic.fold(VCPUIndex(7), from: lies.span, endCount: 31).isEmpty)
+        #expect(
+            bench.gic.fold(
+                VCPUIndex(7), from: lies.span, endCount: 31, control: VirtualMachineControl(bits: 0xF8 << 24 | 3)
+            ).isEmpty)
         #expect(bench.acknowledge(1) == 40)
     }
 
@@ -222,7 +228,8 @@ import VirtualGIC
         bench.configure(41, edge: true)
         try bench.setSPI(41, .high)
         let none: [UInt64] = []
-        _ = bench.gic.fold(VCPUIndex(0), from: none.span, endCount: 0)
+        _ = bench.gic.fold(
+            VCPUIndex(0), from: none.span, endCount: 0, control: VirtualMachineControl(bits: 0xF8 << 24 | 3))
         #expect(bench.gic.readRegister(.distributor, offset: 0x204, width: .word) == 1 << 9)
     }
 }

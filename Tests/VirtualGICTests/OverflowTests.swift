@@ -107,6 +107,47 @@ import VirtualGIC
         }
     }
 
+    /// A guest whose ends only drop the priority: what it has not deactivated stays active, wherever it is.
+    @Test(arguments: [1, 2, 4]) func endsAndDeactivationsApart(listRegisters: Int) throws {
+        var bench = try Bench(vcpus: 1, listRegisters: listRegisters)
+        bench.interfaces[0].control = VirtualMachineControl(bits: 0xF8 << 24 | 1 << 9 | 3)
+        bench.outside(0) { _ in VCPUSet() }
+        for intid in 40..<48 {
+            bench.configure(intid, priority: UInt64(0xF0 - (intid - 40) * 8), edge: true)
+            try bench.setSPI(intid, .high)
+            #expect(bench.acknowledge(0) == intid)
+        }
+        for intid in (40..<48).reversed() { bench.end(0, intid) }
+        #expect(bench.read(0, .distributor, 0x304) == 0xFF << 8)
+        // In another order than that of the ends.
+        for intid in 40..<48 {
+            bench.deactivate(0, intid)
+            #expect(bench.read(0, .distributor, 0x304) == (0xFF << 8) & ~((1 << (UInt64(intid) - 31)) - 1))
+        }
+        try bench.setSPI(40, .high)
+        #expect(bench.acknowledge(0) == 40)
+    }
+
+    @Test func aResetForgetsTheTimer() throws {
+        var bench = try Bench(vcpus: 2)
+        for vcpu in 0..<2 { bench.write(vcpu, .redistributor(vcpu), 0x1_0100, 1 << 27) }
+        for vcpu in 0..<2 { bench.setTimer(vcpu, .high) }
+        #expect(bench.acknowledge(1) == 27)
+        for vcpu in 0..<2 { bench.timers[vcpu] = .low }
+        for vcpu in 0..<2 {
+            bench.exit(VCPUIndex(vcpu))
+            bench.gic.resetConnectedLine(ppi: 27, of: VCPUIndex(vcpu))
+            #expect(bench.gic.physicalState(ppi: 27, of: VCPUIndex(vcpu)) == .inactive)
+            for offset: UInt64 in [0x1_0200, 0x1_0300] {
+                #expect(bench.gic.readRegister(.redistributor(vcpu), offset: offset, width: .word) == 0)
+            }
+            bench.enter(VCPUIndex(vcpu))
+        }
+        // It fires as before.
+        bench.setTimer(0, .high)
+        #expect(bench.acknowledge(0) == 27)
+    }
+
     @Test func deactivationByName() throws {
         var bench = try Bench(vcpus: 1)
         bench.configure(40, edge: true)

@@ -109,6 +109,9 @@ martlet_u32 martlet_kernel_vcpu_index(struct martlet_vcpu *vcpu);
 struct martlet_vcpu *martlet_kernel_vcpu(struct martlet_vm *vm, martlet_u32 index);
 /* Wakes the vCPUs of the bitmap, and has those that run leave the guest. */
 void martlet_kernel_kick(struct martlet_vm *vm, martlet_u64 vcpus);
+/* Has the vCPUs of the bitmap leave the guest, and returns when each has and has told what it
+ * brings back. What keeps them from entering again is the caller's. Interrupts are on. */
+void martlet_kernel_evict(struct martlet_vm *vm, martlet_u64 vcpus);
 
 /* Between these, the calling thread is the one that runs the vCPU. */
 void martlet_kernel_run_begin(struct martlet_vcpu *vcpu);

@@ -66,7 +66,7 @@ extension VCPU {
         registers.x.2 = UInt64(number)
         registers.x.3 = request.rawValue
         registers.x.4 = value
-        flush(index, &registers, &physical)
+        guard flush(index, &registers, &physical) else { return .again }
         // Safety: the registers are this function's own.
         unsafe martlet_kernel_run(&registers)
         let event = ExitEvent(
@@ -77,42 +77,44 @@ extension VCPU {
         }
         with { state in
             state.completion = .none
-            state.interfaceControl = registers.x.9
+            state.interfaceControl = registers.x.9 & 0xFFFF_FFFF
             state.timer = GuestTimer(control: registers.x.10, compare: registers.x.11)
         }
         fold(index, registers, &physical)
         return event
     }
 
-    /// Gives the guest its interrupts.
-    private func flush(_ index: VCPUIndex, _ registers: inout martlet_registers, _ physical: inout PhysicalTimer) {
+    /// Gives the guest its interrupts; false if it must not have them at this moment.
+    private func flush(
+        _ index: VCPUIndex, _ registers: inout martlet_registers, _ physical: inout PhysicalTimer
+    ) -> Bool {
         let (timer, control) = with { ($0.timer, VirtualMachineControl(bits: $0.interfaceControl)) }
         let isAsserted = timer.isAsserted(at: martlet_kernel_counter())
         var lists: InlineArray<4, UInt64> = [0, 0, 0, 0]
+        var isHalted = false
         let prepared = vm.withInterrupts { interrupts -> (FlushResult, PhysicalState)? in
-            guard let gic = unsafe interrupts.gic else { return nil }
+            isHalted = interrupts.halts > 0
+            guard !isHalted, let gic = unsafe interrupts.gic else { return nil }
             _ = unsafe gic.pointee.setConnectedLine(
                 ppi: guestTimerInterrupt, of: index, to: isAsserted ? .high : .low)
             var span = lists.mutableSpan
             let result = unsafe gic.pointee.flush(index, into: &span, control: control)
             return unsafe (result, gic.pointee.physicalState(ppi: guestTimerInterrupt, of: index))
         }
+        guard !isHalted else { return false }
         guard let (result, state) = prepared else {
             // Nobody takes the timer's interrupt; it must not keep the guest from running.
-            return physical.set(isAsserted ? .active : .inactive)
+            physical.set(isAsserted ? .active : .inactive)
+            return true
         }
         physical.set(state)
-        var request = RunRequest(rawValue: registers.x.3)
-        if result.control.contains(.onNonePending) { request.insert(.exitOnNonePending) }
-        // Whatever else found no place is looked at when places become free.
-        if result.control.bits & ~(HypervisorControl.enabled.bits | HypervisorControl.onNonePending.bits) != 0 {
-            request.insert(.exitOnUnderflow)
-        }
-        registers.x.3 = request.rawValue | UInt64(result.used) << 8
+        let wanted = InterfaceControl(rawValue: result.control.bits).intersection(.all)
+        registers.x.3 |= UInt64(result.used) << 8 | wanted.rawValue << 16
         registers.x.5 = lists[0]
         registers.x.6 = lists[1]
         registers.x.7 = lists[2]
         registers.x.8 = lists[3]
+        return true
     }
 
     /// Takes the interrupts back.
@@ -128,7 +130,9 @@ extension VCPU {
         if wasEnded { physical.wasEnded() }
         let numbers = vm.withInterrupts { interrupts -> UInt64 in
             guard let gic = unsafe interrupts.gic else { return 0 }
-            let kicked = unsafe gic.pointee.fold(index, from: lists.span, endCount: 0)
+            let kicked = unsafe gic.pointee.fold(
+                index, from: lists.span, endCount: Int(truncatingIfNeeded: registers.x.9 >> 32),
+                control: VirtualMachineControl(bits: registers.x.9 & 0xFFFF_FFFF))
             _ = unsafe gic.pointee.setConnectedLine(
                 ppi: guestTimerInterrupt, of: index, to: isAsserted ? .high : .low)
             return interrupts.numbers(of: kicked)

@@ -17,17 +17,17 @@ extension VCPU {
     /// KVM_RUN: returns when the process has something to do.
     func run() throws(LinuxError) -> Int64 {
         let life = with { $0.life }
-        guard life != .created else { throw .notExecutable }
+        guard let features = life.features else { throw .notExecutable }
         try with { (state) throws(LinuxError) in try state.vectors.checkFixed() }
         completeRead()
         guard unsafe martlet_kernel_immediate_exit(object) == 0 else {
             unsafe martlet_kernel_exit_plain(object, PlainReason.interrupted)
             throw .interrupted
         }
-        if life != .running {
+        if life != .running(features) {
             try vm.checkGIC()
             try vm.fixMemory()
-            with { $0.life = .running }
+            with { $0.life = .running(features) }
         }
         unsafe martlet_kernel_exit_plain(object, PlainReason.unknown)
         unsafe martlet_kernel_run_begin(object)
@@ -72,22 +72,27 @@ extension VCPU {
         case .waitForInterrupt: return try sleep(for: .interrupt)
         case .memory(let fault):
             if try vm.map(fault) == .tryAgain { return .goOn }
-            // A load or a store that cannot be decoded, where nobody can do it for the guest. For a fetch
-            // EL2 has no abort to inject, so that the process is told in more words.
-            guard fault.kind == .fetch else { throw .notImplemented }
-            unsafe martlet_kernel_exit_internal(object, fault.kind.rawValue, fault.address, 0)
-            return .leave
+            switch fault.outcomeWithoutMemory(in: vm.facts.kind) {
+            case .abort: with { $0.completion = .aborted }
+            case .skip: with { $0.completion = .written }
+            case .refuse: throw .notImplemented
+            }
+            return .goOn
         case .device(let access): return try perform(access)
         case .softwareInterrupt(let value):
             vm.sendInterrupt(value, from: with { $0.place })
+            return .goOn
+        case .deactivation(let value):
+            vm.deactivateInterrupt(value, by: with { $0.place })
             return .goOn
         case .cpuOn(let number):
             vm.turnOn(number)
             return .goOn
         case .cpuOff:
-            with { $0.isOff = true }
             return try sleep(for: .on(turnedOn))
         case .system(let event):
+            // EL2 has turned all of them off; none is in the guest when the process hears of it.
+            unsafe martlet_kernel_evict(vm.object, ~(1 << UInt64(number)))
             unsafe martlet_kernel_exit_system_event(object, event.rawValue)
             return .leave
         case .unsupported(let syndrome, let address, let counter):
@@ -131,7 +136,6 @@ extension VCPU {
                 timer.delay(from: martlet_kernel_counter(), frequency: vm.facts.machine.timerFrequency) ?? -1
         }
         guard unsafe martlet_kernel_sleep(object, delay) == 0 else { throw interrupted() }
-        if case .on = wait { with { $0.isOff = false } }
         return .goOn
     }
 

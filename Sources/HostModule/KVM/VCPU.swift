@@ -21,8 +21,6 @@ struct VCPUState {
     let place: Int
     var life = VCPULife.created
     var vectors = ScalableVectors.absent
-    /// Whether the guest has turned it off.
-    var isOff = false
     /// The load that the process is to answer.
     var pendingRead: DeviceAccess?
     var completion = Completion.none
@@ -71,10 +69,17 @@ struct VCPUState {
     func initialise(_ argument: VCPUInitArgument) throws(LinuxError) {
         try rules().checkMakeup()
         let action = try with { (state) throws(LinuxError) in try state.life.initialise(argument.features) }
-        guard case .create(let start) = action else {
-            guard with({ $0.vectors.agrees(with: argument.features) }) else { throw .invalid }
-            return
+        switch action {
+        case .create(let start):
+            try create(start)
+            let all = vm.facts.machine.limits.vectorLengths
+            with { $0.vectors = ScalableVectors(argument.features, all: all) }
+        case .reset(let start): try reset(start)
         }
+        with { $0.life = .initialised(argument.features) }
+    }
+
+    private func create(_ start: VCPUStart) throws(LinuxError) {
         // Four pages, as the interface says.
         var block = try DonatedBlock(order: 2)
         let answer = EL2.callWithPool(
@@ -82,11 +87,22 @@ struct VCPUState {
             GuestCallArguments(second: UInt64(number), third: block.first, fourth: start.rawValue))
         guard answer.status == CallStatus.success.rawValue else { throw LinuxError(el2: answer.status) }
         block.isGiven()
+    }
+
+    /// Makes it as it was when it was new, but for the length of its vectors. What it was about to be told
+    /// about its last access is nobody's any more.
+    private func reset(_ start: VCPUStart) throws(LinuxError) {
+        let answer = EL2.call(
+            .resetVCPU, vm: vm.handle, GuestCallArguments(second: UInt64(number), third: start.rawValue))
+        guard answer.status == CallStatus.success.rawValue else { throw LinuxError(el2: answer.status) }
         with { state in
-            state.life = .initialised(start)
-            state.vectors = ScalableVectors(argument.features, all: vm.facts.machine.limits.vectorLengths)
-            state.isOff = start == .off
+            state.pendingRead = nil
+            state.completion = .none
+            state.timer = GuestTimer(control: 0, compare: 0)
+            state.interfaceControl = 0
         }
+        vm.resetTimer(of: with { $0.place })
+        vm.forgetCaches()
     }
 
     func checkInitialised() throws(LinuxError) {
@@ -98,18 +114,35 @@ struct VCPUState {
         try vm.withConfiguration { (configuration) in ProtectedRules(vm.facts.kind, configuration.progress) }
     }
 
+    /// Whether EL2 has it on. Before EL2 knows it, it counts as one that starts by itself.
+    private func power() throws(LinuxError) -> VCPUStart {
+        guard with({ $0.life != .created }) else { return .on }
+        let answer = EL2.call(
+            .getRegister, vm: vm.handle,
+            GuestCallArguments(second: UInt64(number), third: VCPURegister.power.number))
+        guard answer.status == CallStatus.success.rawValue, let start = VCPUStart(rawValue: answer.first) else {
+            throw LinuxError(el2: answer.status)
+        }
+        return start
+    }
+
     /// KVM_GET_MP_STATE.
     func getMPState(to address: UInt64) throws(LinuxError) {
-        let state: MPState = with { $0.isOff } ? .stopped : .runnable
-        let words: InlineArray<1, UInt64> = [UInt64(state.rawValue)]
+        let words: InlineArray<1, UInt64> = [UInt64(MPState(try power()).rawValue)]
         try Process.write(words, to: address, bytes: 4)
     }
 
-    /// KVM_SET_MP_STATE.
+    /// KVM_SET_MP_STATE. Only its guest turns a vCPU of a protected VM on or off.
     func setMPState(from address: UInt64) throws(LinuxError) {
         let words: InlineArray<1, UInt64> = try Process.read(address, bytes: 4)
-        guard let state = MPState(rawValue: UInt32(truncatingIfNeeded: words[0])),
-            with({ $0.life.allows(state, isOff: $0.isOff) })
-        else { throw .invalid }
+        guard let state = MPState(rawValue: UInt32(truncatingIfNeeded: words[0])) else { throw .invalid }
+        if try power() == state.start { return }
+        guard vm.facts.kind == .normal else { throw .notPermitted }
+        guard with({ $0.life != .created }) else { throw .invalid }
+        let answer = EL2.call(
+            .setRegister, vm: vm.handle,
+            GuestCallArguments(
+                second: UInt64(number), third: VCPURegister.power.number, fourth: state.start.rawValue))
+        guard answer.status == CallStatus.success.rawValue else { throw LinuxError(el2: answer.status) }
     }
 }

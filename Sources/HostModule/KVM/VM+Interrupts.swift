@@ -205,24 +205,43 @@ extension VM {
     /// An access to a register of the GIC; nil if the address is none of its.
     func accessGIC(_ access: DeviceAccess) -> Completion? {
         guard let width = AccessWidth(rawValue: Int(clamping: access.bytes)) else { return nil }
-        var numbers: UInt64 = 0
-        let completion = withInterrupts { interrupts -> Completion? in
-            guard let gic = unsafe interrupts.gic,
-                let location = interrupts.device?.locate(Address(access.address), vcpus: interrupts.vcpus)
-            else { return nil }
-            switch access.direction {
-            case .read:
-                return unsafe .value(
-                    gic.pointee.readRegister(location.region, offset: location.offset, width: width))
-            case .write(let value):
+        let location = withInterrupts { interrupts -> GICLocation? in
+            unsafe interrupts.gic == nil
+                ? nil : interrupts.device?.locate(Address(access.address), vcpus: interrupts.vcpus)
+        }
+        guard let location else { return nil }
+        switch access.direction {
+        case .read: return .value(readGIC(location, width))
+        case .write(let value):
+            let numbers = withInterrupts { interrupts -> UInt64 in
+                guard let gic = unsafe interrupts.gic else { return 0 }
                 let kicked = unsafe gic.pointee.writeRegister(
                     location.region, offset: location.offset, width: width, value: value)
-                numbers = interrupts.numbers(of: kicked)
-                return .written
+                return interrupts.numbers(of: kicked)
             }
+            kick(numbers)
+            return .written
         }
-        kick(numbers)
-        return completion
+    }
+
+    /// Reads a register when no running vCPU knows better: those whose list registers hold what the
+    /// register shows leave the guest first, and none enters meanwhile.
+    private func readGIC(_ location: GICLocation, _ width: AccessWidth) -> UInt64 {
+        martlet_kernel_stay()
+        defer { martlet_kernel_leave() }
+        let holders = withInterrupts { interrupts -> UInt64 in
+            guard let gic = unsafe interrupts.gic else { return 0 }
+            let holders = unsafe interrupts.numbers(
+                of: gic.pointee.holders(of: location.region, offset: location.offset, width: width))
+            if holders != 0 { interrupts.halts += 1 }
+            return holders
+        }
+        if holders != 0 { unsafe martlet_kernel_evict(object, holders) }
+        return withInterrupts { interrupts in
+            if holders != 0 { interrupts.halts -= 1 }
+            guard let gic = unsafe interrupts.gic else { return 0 }
+            return unsafe gic.pointee.readRegister(location.region, offset: location.offset, width: width)
+        }
     }
 
     /// ICC_SGI1R_EL1, written by the vCPU at a place.
@@ -233,6 +252,23 @@ extension VM {
                 of: gic.pointee.generateSGI(from: VCPUIndex(place), .groupOne, value))
         }
         kick(numbers)
+    }
+
+    /// ICC_DIR_EL1, written by the vCPU at a place while one of its interrupts is in no list register.
+    func deactivateInterrupt(_ value: UInt64, by place: Int) {
+        let numbers = withInterrupts { interrupts -> UInt64 in
+            guard let gic = unsafe interrupts.gic else { return 0 }
+            return unsafe interrupts.numbers(of: gic.pointee.deactivate(value, by: VCPUIndex(place)))
+        }
+        kick(numbers)
+    }
+
+    /// The timer of the vCPU at a place is as new.
+    func resetTimer(of place: Int) {
+        withInterrupts { interrupts in
+            guard let gic = unsafe interrupts.gic else { return }
+            unsafe gic.pointee.resetConnectedLine(ppi: guestTimerInterrupt, of: VCPUIndex(place))
+        }
     }
 
     /// A vCPU has been turned on by another one's CPU_ON.

@@ -134,6 +134,13 @@ extension VM {
         _ = EL2.call(.unmapGuest, vm: handle, GuestCallArguments(second: block.first, third: block.pages))
     }
 
+    /// A guest that starts anew has its caches off, or reads other instructions than before: it gets its
+    /// pages again one by one, and each is looked after.
+    func forgetCaches() {
+        guard facts.machine.needsClean || facts.machine.needsFetchSync else { return }
+        if facts.kind == .normal { unmap(behind: 0, .max, .maySleep) }
+    }
+
     /// Takes all pages back behind user addresses `start ..< end`.
     func unmap(behind start: UInt64, _ end: UInt64, _ context: Context) {
         var place = 0

@@ -75,6 +75,9 @@ struct VMMemory: ~Copyable {
     var numbers: InlineArray<64, UInt32> = InlineArray(repeating: 0)
     /// vCPUs that have been made.
     var vcpus = 0
+    /// How many readers of the GIC keep all vCPUs from entering the guest. Each of them has preemption
+    /// off, so that nobody waits for long.
+    var halts = 0
     /// How often each vCPU, by its number, has been turned on by another one.
     var turnedOn: InlineArray<64, UInt32> = InlineArray(repeating: 0)
 

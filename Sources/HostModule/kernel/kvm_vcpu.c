@@ -6,6 +6,7 @@
 #include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/smp.h>
 
 #include "kvm.h"
 
@@ -173,6 +174,34 @@ void martlet_kernel_kick(struct martlet_vm *vm, u64 vcpus)
 			kick_process(thread);
 	}
 	rcu_read_unlock();
+}
+
+static void come_here(void *unused)
+{
+}
+
+/*
+ * A vCPU leaves the guest with interrupts masked, and takes this one when it has told what it
+ * brings back. Whatever keeps it from going in again was done before; see martlet_kernel_kick.
+ */
+void martlet_kernel_evict(struct martlet_vm *vm, u64 vcpus)
+{
+	u32 i;
+
+	smp_mb();
+	for (i = 0; i < MARTLET_MAX_VCPUS; i++) {
+		struct martlet_vcpu *vcpu;
+		struct task_struct *thread;
+
+		if (!(vcpus & BIT_ULL(i)))
+			continue;
+		rcu_read_lock();
+		vcpu = smp_load_acquire(&vm->vcpus[i]);
+		thread = vcpu ? READ_ONCE(vcpu->thread) : NULL;
+		if (thread && READ_ONCE(vcpu->is_inside))
+			smp_call_function_single(task_cpu(thread), come_here, NULL, 1);
+		rcu_read_unlock();
+	}
 }
 
 void martlet_kernel_stay(void)

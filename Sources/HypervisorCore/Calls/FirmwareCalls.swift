@@ -15,9 +15,11 @@ extension Hypervisor {
             refuse(&frame)
             return
         }
-        switch firmware.verdict(function) {
+        switch firmware.verdict(function, frame.x[1]) {
         case .refuse:
             refuse(&frame)
+        case .answer(let value):
+            frame.x[0] = value
         case .forward:
             let answer = processor.callFirmware(
                 FirmwareRegisters(UInt64(function.rawValue), frame.x[1], frame.x[2], frame.x[3]))

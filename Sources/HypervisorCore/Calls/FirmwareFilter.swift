@@ -12,6 +12,7 @@ public struct FirmwareFilter: Sendable {
     let hasWorkaround2: Bool
     let hasWorkaround3: Bool
     let hasTRNG: Bool
+    let hasSoCID: Bool
     /// PSCI_VERSION's answer.
     let psciVersion: UInt64
 
@@ -34,6 +35,7 @@ public struct FirmwareFilter: Sendable {
         hasWorkaround1 = offers(.workaround1)
         hasWorkaround2 = offers(.workaround2)
         hasWorkaround3 = offers(.workaround3)
+        hasSoCID = offers(.socID)
         // TRNG_VERSION answers a version, or -1 as a 32-bit or a 64-bit value.
         hasTRNG = hasSMCCC && Int32(truncatingIfNeeded: call(.trngVersion)) >= 0x1_0000
     }
@@ -44,15 +46,30 @@ public struct FirmwareFilter: Sendable {
         case power(PSCIFunction)
         /// Goes to firmware as it is.
         case forward
+        /// Answered with this, and no reason for concern.
+        case answer(UInt64)
         /// Answered with NOT_SUPPORTED.
         case refuse
     }
 
-    /// Decides about a function identifier.
-    public func verdict(_ function: FunctionID) -> Verdict {
+    /// Decides about a function identifier and its first argument.
+    ///
+    /// What SMCCC_ARCH_FEATURES says about a call is what the call would say: firmware is asked about
+    /// those that reach it, and no others.
+    public func verdict(_ function: FunctionID, _ argument: UInt64) -> Verdict {
         if let power = PSCIFunction(rawValue: function.rawValue) { return .power(power) }
         switch function {
-        case .version, .archFeatures: return .forward
+        case .version: return .forward
+        case .archFeatures:
+            let asked = FunctionID(register: argument)
+            guard asked != .archFeatures else { return .forward }
+            // A type of SOC_ID that exists; the question is about all of them.
+            let isForwarded = PSCIFunction(rawValue: asked.rawValue) == nil && verdict(asked, 0) == .forward
+            return isForwarded ? .forward : .answer(SMCCCStatus.notSupported)
+        case .socID:
+            guard hasSoCID else { return .refuse }
+            // Version and revision of the SoC; a name (type 2) needs more registers than are relayed.
+            return argument & 0xFFFF_FFFF <= 1 ? .forward : .answer(SMCCCStatus.invalidParameter)
         case .workaround1: return hasWorkaround1 ? .forward : .refuse
         case .workaround2: return hasWorkaround2 ? .forward : .refuse
         case .workaround3: return hasWorkaround3 ? .forward : .refuse

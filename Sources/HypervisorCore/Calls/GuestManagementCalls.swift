@@ -14,8 +14,7 @@ extension Hypervisor {
     ) throws(CallStatus) -> Bool {
         switch call {
         case .createVM, .donateToVM, .createVCPU, .destroyVM, .mapGuest, .unmapGuest, .donateToGuest, .allowMMIO,
-            .runVCPU, .getRegister,
-            .setRegister, .quiesce:
+            .resetVCPU, .runVCPU, .getRegister, .setRegister, .quiesce:
             break
         default:
             return false
@@ -86,6 +85,11 @@ extension Hypervisor {
         case .allowMMIO:
             try memory.withLock(on: processor) { state throws(CallStatus) in
                 try state.allowMMIO(handle, first: x2, count: x3, on: processor)
+            }
+        case .resetVCPU:
+            guard let start = VCPUStart(rawValue: x3) else { throw .invalidParameter }
+            try memory.withLock(on: processor) { state throws(CallStatus) in
+                try state.resetVCPU(handle, index: x2, start: start, on: processor)
             }
         case .getRegister:
             let value = try memory.withLock(on: processor) { state throws(CallStatus) in

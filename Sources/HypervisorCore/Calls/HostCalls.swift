@@ -89,8 +89,7 @@ extension Hypervisor {
             guard phase == .finalised else { throw .notSupported }
             return try performRuntime(call, arguments, &results, on: processor)
         case .createVM, .donateToVM, .createVCPU, .destroyVM, .mapGuest, .unmapGuest, .donateToGuest, .allowMMIO,
-            .runVCPU, .getRegister,
-            .setRegister, .quiesce:
+            .resetVCPU, .runVCPU, .getRegister, .setRegister, .quiesce:
             throw .notSupported
         }
         return .answered

@@ -36,8 +36,13 @@ extension Hypervisor {
             // A standby state: the CPU keeps everything and waits (DEN0022, section 5.4).
             answer = PSCIStatus.success.register
             report = RunReport(.waitForInterrupt)
-        case .systemOff: report = RunReport(.systemOff)
-        case .systemReset, .systemReset2, .systemReset2x32: report = RunReport(.systemReset)
+        // A guest that goes on after these, because its host turned it on again, hears of a failure.
+        case .systemOff:
+            answer = PSCIStatus.internalFailure.register
+            report = RunReport(.systemOff)
+        case .systemReset, .systemReset2, .systemReset2x32:
+            answer = PSCIStatus.internalFailure.register
+            report = RunReport(.systemReset)
         case .systemSuspend, .systemSuspend32, .setSuspendMode: break
         case nil:
             if let entropy = entropyCall(function, x1, on: processor) {
@@ -48,7 +53,9 @@ extension Hypervisor {
             }
             if function == .version { answer = conventionVersion }
             if function == .archFeatures { answer = workaround(FunctionID(register: x1)) }
-            if function == .workaround1 || function == .workaround3 { answer = SMCCCStatus.success }
+            if function == .workaround1 || function == .workaround3, workaround(function) != SMCCCStatus.notSupported {
+                answer = SMCCCStatus.success
+            }
         }
         vcpu.setGeneral(0, answer, on: processor)
         return report
@@ -106,6 +113,8 @@ extension Hypervisor {
         let entry = vcpu.general(2, on: processor)
         let context = vcpu.general(3, on: processor)
         let status: PSCIStatus = memory.withLock(on: processor) { _ in
+            // The VM may have ended under this vCPU.
+            guard vcpu.power(on: processor) != .off else { return .internalFailure }
             guard let other = guest.vm.vcpu(index, on: processor) else { return .invalidParameters }
             switch other.power(on: processor) {
             case .on: return .alreadyOn

@@ -36,6 +36,10 @@ extension Hypervisor {
             // ICC_SGI1R_EL1
             vcpu.skipInstruction(on: processor)
             return RunReport(.softwareInterrupt, vcpu.general(access.target, on: processor))
+        case (3, 0, 12, 11, 1) where !access.isRead:
+            // ICC_DIR_EL1, where the host has asked for it: the interrupt may be in no list register.
+            vcpu.skipInstruction(on: processor)
+            return RunReport(.deactivation, vcpu.general(access.target, on: processor))
         case (3, 0, 12, 11, 6) where !access.isRead, (3, 0, 12, 11, 7) where !access.isRead:
             // ICC_ASGI1R_EL1 and ICC_SGI0R_EL1: there are no other groups.
             break

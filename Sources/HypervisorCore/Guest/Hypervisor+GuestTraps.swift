@@ -32,11 +32,9 @@ extension Hypervisor {
         case .systemRegister:
             return registerAccess(syndrome, guest, on: processor)
         case .dataAbortLower:
-            return dataAbort(syndrome, guest, on: processor)
+            return memoryAbort(syndrome, .data, guest, on: processor)
         case .instructionAbortLower:
-            guard isTranslationFault(syndrome) else { return RunReport(.unsupported, syndrome.bits) }
-            guard let address = faultAddress(syndrome, on: processor) else { return nil }
-            return isMappedNow(address, syndrome, guest, on: processor) ? nil : memoryFault(address, .fetch, guest)
+            return memoryAbort(syndrome, .fetch, guest, on: processor)
         case .scalableVectors, .unknown, .instructionAbortSame, .dataAbortSame, nil:
             injectUndefined(vcpu, on: processor)
             return nil
@@ -48,11 +46,16 @@ extension Hypervisor {
         inject(.undefined, farEL1: nil, vcpu, on: processor)
     }
 
-    /// A synchronous external abort for the guest's last data access.
-    func injectExternalAbort(_ vcpu: VCPUPage, on processor: P) {
+    /// A synchronous external abort for the guest's last access (AArch64.TakeException; DDI 0487, D1.4).
+    func injectExternalAbort(_ kind: AbortKind, _ vcpu: VCPUPage, on processor: P) {
         let isSame = vcpu.state(on: processor).mode != .el0
+        let exceptionClass: ExceptionSyndrome.Class =
+            switch kind {
+            case .data: isSame ? .dataAbortSame : .dataAbortLower
+            case .fetch: isSame ? .instructionAbortSame : .instructionAbortLower
+            }
         inject(
-            .abort(isSame ? .dataAbortSame : .dataAbortLower, status: ExceptionSyndrome.externalAbort),
+            .abort(exceptionClass, status: ExceptionSyndrome.externalAbort),
             farEL1: vcpu.load(.pendingDetail, on: processor), vcpu, on: processor)
     }
 
@@ -107,66 +110,44 @@ extension Hypervisor {
         return RunReport(.memoryFault, shown, kind.rawValue)
     }
 
-    private func dataAbort(
-        _ syndrome: ExceptionSyndrome, _ guest: RunningGuest, on processor: P
+    /// An abort at stage-2.
+    private func memoryAbort(
+        _ syndrome: ExceptionSyndrome, _ kind: AbortKind, _ guest: RunningGuest, on processor: P
     ) -> RunReport? {
         guard isTranslationFault(syndrome) else { return RunReport(.unsupported, syndrome.bits) }
         guard let address = faultAddress(syndrome, on: processor) else { return nil }
         if isMappedNow(address, syndrome, guest, on: processor) { return nil }
-        let isWrite = syndrome.bits & (1 << 6) != 0
-        let isMaintenance = syndrome.bits & (1 << 8) != 0
         let vcpu = guest.vcpu
         vcpu.store(.pendingDetail, processor.read(.farEL2), on: processor)
-        let hasSyndrome = syndrome.bits & (1 << 24) != 0
-        guard case .translation = syndrome.faultStatus, hasSyndrome, !isMaintenance, !syndrome.isOnTableWalk else {
-            let kind: FaultKind = (isWrite && !isMaintenance) || syndrome.isOnTableWalk ? .write : .read
-            vcpu.store(.pending, Self.pendingFault, on: processor)
-            return memoryFault(address, kind, guest)
+        guard address >> pageShift < guest.table.geometry.frames else {
+            // The VM has no such address, so that there is nothing to ask the host about.
+            injectExternalAbort(kind, vcpu, on: processor)
+            return nil
         }
-        if guest.kind == .protected, !guest.vm.isWindow(address >> pageShift, on: processor) {
-            // Only what was fixed before the first run is a device; all else is memory.
-            vcpu.store(.pending, Self.pendingFault, on: processor)
-            return memoryFault(address, isWrite ? .write : .read, guest)
-        }
-        let bytes: UInt64 = 1 << ((syndrome.bits >> 22) & 3)
-        if guest.kind == .protected, address & (bytes &- 1) != 0 {
-            // A part of the value may belong to memory next to the window.
-            vcpu.store(.pending, Self.pendingFault, on: processor)
-            return memoryFault(address, isWrite ? .write : .read, guest)
-        }
-        // SRT, SAS, SSE and SF, as `complete` reads them.
-        vcpu.store(.pending, 1 << 32 | (syndrome.bits & 0x01FF_FFFF) | (isWrite ? 1 << 33 : 0), on: processor)
-        guard isWrite else { return RunReport(.mmioRead, address, bytes) }
-        let value = vcpu.general((syndrome.bits >> 16) & 0x1F, on: processor)
-        return RunReport(.mmioWrite, address, bytes, bytes == 8 ? value : value & ((1 << (bytes &* 8)) &- 1))
+        let (pending, report) =
+            kind == .fetch
+            ? (.fault(.fetch), memoryFault(address, .fetch, guest))
+            : dataAccess(syndrome, at: address, guest, on: processor)
+        vcpu.store(.pending, pending.bits, on: processor)
+        return report
     }
 
-    /// The last exit was a data access that only the host can help; nothing of it can be completed.
-    private static var pendingFault: UInt64 { 1 << 34 }
-
-    /// Whether the last exit was about a data access of the guest.
-    func hasPendingAccess(_ vcpu: VCPUPage, on processor: P) -> Bool {
-        vcpu.load(.pending, on: processor) != 0
-    }
-
-    /// Completes the MMIO access that the last exit was about, if the host says so; forgets it
-    /// otherwise. It can be completed once.
-    func complete(_ arguments: RunArguments, _ vcpu: VCPUPage, on processor: P) {
-        let pending = vcpu.load(.pending, on: processor)
-        vcpu.store(.pending, 0, on: processor)
-        guard pending >> 32 & 1 == 1, !arguments.request.contains(.injectExternalAbort),
-            arguments.request.contains(.completes)
-        else { return }
-        vcpu.skipInstruction(on: processor)
-        guard pending >> 33 & 1 == 0 else { return }
-        let bits: UInt64 = 8 << ((pending >> 22) & 3)
-        var value = arguments.completion
-        if bits < 64 {
-            value &= (1 << bits) &- 1
-            let isSigned = pending & (1 << 21) != 0
-            if isSigned, value >> (bits &- 1) == 1 { value |= ~0 << bits }
-        }
-        let is64Bit = pending & (1 << 15) != 0
-        vcpu.setGeneral((pending >> 16) & 0x1F, is64Bit ? value : value & 0xFFFF_FFFF, on: processor)
+    /// What a data access leaves to be done, and what the host is told of it.
+    private func dataAccess(
+        _ syndrome: ExceptionSyndrome, at address: UInt64, _ guest: RunningGuest, on processor: P
+    ) -> (PendingAccess, RunReport) {
+        let kind = FaultKind(ofDataAbort: syndrome)
+        let onlyMemory = (PendingAccess.fault(.data), memoryFault(address, kind, guest))
+        // Of a protected guest, only what was fixed before the first run is a device.
+        guard case .translation = syndrome.faultStatus,
+            guest.kind == .normal || guest.vm.isWindow(address >> pageShift, on: processor)
+        else { return onlyMemory }
+        if kind == .maintenance { return (.maintenance, memoryFault(address, kind, guest)) }
+        guard let access = DecodedAccess(syndrome) else { return onlyMemory }
+        // A part of a value that is not aligned may belong to memory next to the window.
+        guard guest.kind == .normal || address & (access.bytes &- 1) == 0 else { return onlyMemory }
+        if kind == .read { return (.load(access), RunReport(.mmioRead, address, access.bytes)) }
+        let value = access.truncated(guest.vcpu.general(access.register, on: processor))
+        return (.store, RunReport(.mmioWrite, address, access.bytes, value))
     }
 }

@@ -10,6 +10,8 @@ import Machine
 /// The list registers of a run.
 struct InterruptInterface {
     var lists: InlineArray<4, UInt64>
+    /// EOIcount: interrupts in no list register that the guest has ended.
+    var endCount: UInt64 = 0
 }
 
 extension Hypervisor {
@@ -59,16 +61,15 @@ extension Hypervisor {
         if last >= 1 { processor.write(.ichLr1EL2, lists[1]) }
         if last >= 2 { processor.write(.ichLr2EL2, lists[2]) }
         if last >= 3 { processor.write(.ichLr3EL2, lists[3]) }
-        var control: UInt64 = 1
-        if arguments.request.contains(.exitOnUnderflow) { control |= 1 << 1 }
-        if arguments.request.contains(.exitOnNonePending) { control |= 1 << 3 }
-        processor.write(.ichHcrEL2, control)
+        // En; EOIcount begins at zero.
+        processor.write(.ichHcrEL2, 1 | arguments.interface.rawValue)
         return InterruptInterface(lists: lists)
     }
 
     /// Takes the interface's state back and leaves nothing in it.
     func storeInterruptInterface(_ interface: inout InterruptInterface, _ vcpu: VCPUPage, on processor: P) {
         guard features.hasGICSystemRegisters else { return }
+        interface.endCount = (processor.read(.ichHcrEL2) >> 27) & 0x1F
         processor.write(.ichHcrEL2, 0)
         let last = processor.read(.ichVtrEL2) & 0x1F
         interface.lists[0] = processor.read(.ichLr0EL2)

@@ -13,6 +13,7 @@ struct RunArguments {
     let request: RunRequest
     let listRegisters: UInt64
     let completion: UInt64
+    let interface: InterfaceControl
     var lists: InlineArray<4, UInt64>
 }
 
@@ -22,6 +23,8 @@ struct RunReport {
     var x2: UInt64 = 0
     var x3: UInt64 = 0
     var x4: UInt64 = 0
+    /// ICH_HCR_EL2.EOIcount.
+    var endCount: UInt64 = 0
 
     init(_ exit: RunExit, _ x2: UInt64 = 0, _ x3: UInt64 = 0, _ x4: UInt64 = 0) {
         self.exit = exit
@@ -53,9 +56,10 @@ extension Hypervisor {
         let bits = frame.x[3]
         let arguments = RunArguments(
             request: RunRequest(rawValue: bits & 0xFF), listRegisters: (bits >> 8) & 0xF,
-            completion: frame.x[4], lists: [frame.x[5], frame.x[6], frame.x[7], frame.x[8]])
-        guard bits >> 12 == 0, arguments.listRegisters <= HostCall.listRegisters,
-            arguments.request.rawValue & ~0xF == 0
+            completion: frame.x[4], interface: InterfaceControl(rawValue: bits >> 16),
+            lists: [frame.x[5], frame.x[6], frame.x[7], frame.x[8]])
+        guard bits & 0xF0FC == 0, bits >> 32 == 0, arguments.listRegisters <= HostCall.listRegisters,
+            arguments.interface.isSubset(of: .all)
         else { throw .invalidParameter }
         // A guest must not inherit streaming mode; a kernel is never in it when it calls.
         if features.hasSME, processor.read(.svcr) & 1 != 0 { throw .denied }
@@ -73,9 +77,9 @@ extension Hypervisor {
         let interface = guest.vcpu.load(.vmcr, on: processor)
         let timer = guest.vcpu.load(.timerControl, on: processor)
         let compare = guest.vcpu.load(.timerCompare, on: processor) &+ guest.counterOffset
-        let isOver = guest.kind == .protected && report.exit.endsGuest
+        let isOver = report.exit.endsMachine || (guest.kind == .protected && report.exit.endsGuest)
         memory.withLock(on: processor) { state in
-            if isOver { guest.vm.store(.isOver, 1, on: processor) }
+            if isOver { guest.vm.end(on: processor) }
             state.release(guest, on: processor)
             state.exits.add(report.exit)
         }
@@ -87,7 +91,7 @@ extension Hypervisor {
         frame.x[2] = report.x2
         frame.x[3] = report.x3
         frame.x[4] = report.x4
-        frame.x[9] = interface
+        frame.x[9] = interface | report.endCount << 32
         // A protected guest's timer concerns the host when the vCPU waits for it; otherwise only
         // whether it fires, which the physical interrupt says too.
         let showsTimer = guest.kind == .normal || report.exit == .waitForInterrupt
@@ -106,15 +110,14 @@ extension Hypervisor {
                 entry: vcpu.load(.startEntry, on: processor), context: vcpu.load(.startContext, on: processor),
                 on: processor)
         }
-        let mayAbort = arguments.request.contains(.injectExternalAbort) && hasPendingAccess(vcpu, on: processor)
-        complete(arguments, vcpu, on: processor)
+        let abort = complete(arguments, vcpu, on: processor)
         // From here to the way back a panic has no host to return to.
         let data = HypervisorAddressSpace.identity(boot.dataPage(of: cpu))
         processor.store64(data.advanced(by: UInt64(MARTLET_PERCPU_HAS_HOST)), 0)
         let profiling = ProfilingControls(stoppedOn: processor, features)
         loadGuest(guest, cpu, data, on: processor)
         var interface = loadInterruptInterface(arguments, vcpu, on: processor)
-        if mayAbort { injectExternalAbort(vcpu, on: processor) }
+        if let abort { injectExternalAbort(abort, vcpu, on: processor) }
         var report: RunReport?
         while report == nil {
             switch processor.enterGuest(vcpu.base) {
@@ -130,6 +133,8 @@ extension Hypervisor {
                     vcpu.store(.power, VCPUPage.Power.off.rawValue, on: processor)
                 }
             }
+            // Another vCPU has ended the VM meanwhile.
+            if report == nil, vcpu.power(on: processor) == .off { report = RunReport(.cpuOff) }
         }
         storeInterruptInterface(&interface, vcpu, on: processor)
         if guest.hasVectors { restoreHostVectors(vcpu, data, on: processor) }
@@ -137,7 +142,9 @@ extension Hypervisor {
         profiling.resume(on: processor, features)
         processor.store64(data.advanced(by: UInt64(MARTLET_PERCPU_HAS_HOST)), 1)
         for index in 0..<4 { frame.x[5 &+ index] = interface.lists[index] }
-        return report ?? RunReport(.interrupt)
+        var answer = report ?? RunReport(.interrupt)
+        answer.endCount = interface.endCount
+        return answer
     }
 
     /// Saves the host's EL1 state and loads the guest's, in the order that keeps speculative
@@ -241,11 +248,10 @@ extension MemoryState {
         let vm = try activeVM(handle, on: processor)
         guard let vcpu = vm.vcpu(index, on: processor), let table = vm.table(on: processor) else { throw .notFound }
         guard vcpu.load(.runner, on: processor) == 0 else { throw .busy }
-        guard vm.load(.isOver, on: processor) == 0 else { throw .denied }
         vcpu.store(.runner, UInt64(truncatingIfNeeded: cpu) &+ 1, on: processor)
         vm.store(.running, vm.load(.running, on: processor) &+ 1, on: processor)
         vm.store(.hasRun, 1, on: processor)
-        let power = vcpu.power(on: processor)
+        let power: VCPUPage.Power = vm.load(.isOver, on: processor) == 0 ? vcpu.power(on: processor) : .off
         if power == .starting { vcpu.store(.power, VCPUPage.Power.on.rawValue, on: processor) }
         return RunningGuest(
             handle: handle, vm: vm, index: index, vcpu: vcpu, table: table,

@@ -22,33 +22,28 @@ extension MemoryState {
         _ handle: VMHandle, guest: UInt64, host: UInt64, count: UInt64, access: GuestAccess,
         on processor: some GuestProcessor
     ) throws(CallStatus) {
-        let vm = try activeVM(handle, on: processor)
-        guard vm.kind(on: processor) == .normal else { throw .denied }
-        guard var table = vm.table(on: processor) else { throw .notFound }
-        guard count <= Self.donationLimit, let range = FrameRange<HostPhysical>(alleged: host, count: count),
-            guest < table.geometry.frames, count <= table.geometry.frames &- guest
-        else { throw .invalidParameter }
-        guard map.covers(range, with: .ram, on: processor) else { throw .denied }
+        var (vm, table) = try vm(handle, of: .normal, on: processor)
+        let pages = try GuestPages(alleged: guest, host: host, count: count, in: table, map, on: processor)
         guard vm.load(.freeCount, on: processor) >= Self.tablesPerChange else { throw .noMemory }
         let attributes = Stage2Attributes(
             .writeBack,
             .init(readable: true, writable: access.contains(.write), executable: access.contains(.execute)))
         var index: UInt64 = 0
         while index < count {
-            try checkLend(guest &+ index, range.first.advanced(by: index), table, on: processor)
+            try checkLend(guest &+ index, pages.host.first.advanced(by: index), table, on: processor)
             index &+= 1
         }
         index = 0
         while index < count {
-            lend(guest &+ index, range.first.advanced(by: index), table, on: processor)
+            lend(guest &+ index, pages.host.first.advanced(by: index), table, on: processor)
             index &+= 1
         }
         withVMID(of: handle, table, on: processor) {
             var tables = VMPool(vm: vm)
             do throws(TableError) {
                 try table.assign(
-                    InputRange(first: guest, end: guest &+ count), .pages(from: range.first, attributes),
-                    tablesFrom: &tables, on: processor)
+                    pages.guest.input, .pages(from: pages.host.first, attributes), tablesFrom: &tables,
+                    on: processor)
             } catch {
                 processor.panic("a VM's table pages did not suffice for a mapping")
             }
@@ -91,23 +86,19 @@ extension MemoryState {
     mutating func unmapGuest(
         _ handle: VMHandle, guest: UInt64, count: UInt64, on processor: some GuestProcessor
     ) throws(CallStatus) {
-        guard let vm = machines[handle], var table = vm.table(on: processor) else { throw .notFound }
         // While the VM ends, `destroyVM` takes its pages back.
-        guard vm.phase(on: processor) == .active, vm.kind(on: processor) == .normal else { throw .denied }
-        guard count >= 1, count <= Self.donationLimit, guest < table.geometry.frames,
-            count <= table.geometry.frames &- guest
-        else { throw .invalidParameter }
+        var (vm, table) = try vm(handle, of: .normal, on: processor)
+        let range = try GuestRange(alleged: guest, count: count, limit: Self.donationLimit, in: table)
         // A block that loses only a part needs a table of its own for the rest.
         let splits =
-            isInsideBlock(guest, table, on: processor) &+ isInsideBlock(guest &+ count, table, on: processor)
+            isInsideBlock(range.first, table, on: processor) &+ isInsideBlock(range.end, table, on: processor)
         guard vm.load(.freeCount, on: processor) >= splits else { throw .noMemory }
-        var page = guest
-        let end = guest &+ count
+        var page = range.first
         var isAnyMapped = false
-        while page < end {
+        while page < range.end {
             let found = table.lookup(page, on: processor)
             let next = (page & ~(found.level.entryPages &- 1)) &+ found.level.entryPages
-            let last = next < end ? next : end
+            let last = next < range.end ? next : range.end
             if case .leaf(let first, _) = found.descriptor {
                 let offset = page & (found.level.entryPages &- 1)
                 returnLent(FrameRange(first.advanced(by: offset), pages: last &- page), on: processor)
@@ -116,7 +107,7 @@ extension MemoryState {
             page = last
         }
         if isAnyMapped {
-            unmapAll(vm, &table, InputRange(first: guest, end: end), handle, on: processor)
+            unmapAll(vm, &table, range.input, handle, on: processor)
         }
     }
 

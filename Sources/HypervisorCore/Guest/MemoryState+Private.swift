@@ -12,18 +12,12 @@ extension MemoryState {
         _ handle: VMHandle, guest: UInt64, host: UInt64, count: UInt64, content: GuestContent,
         on processor: some GuestProcessor
     ) throws(CallStatus) {
-        let vm = try activeVM(handle, on: processor)
-        guard vm.kind(on: processor) == .protected else { throw .denied }
-        guard var table = vm.table(on: processor) else { throw .notFound }
-        guard count <= Self.donationLimit, let range = FrameRange<HostPhysical>(alleged: host, count: count),
-            guest < table.geometry.frames, count <= table.geometry.frames &- guest
-        else { throw .invalidParameter }
+        var (vm, table) = try vm(handle, of: .protected, on: processor)
+        let pages = try GuestPages(alleged: guest, host: host, count: count, in: table, map, on: processor)
         // After the first run nothing that the host wrote enters the guest.
         guard content == .zero || vm.load(.hasRun, on: processor) == 0 else { throw .denied }
-        guard map.covers(range, with: .ram, on: processor),
-            ledger.all(range, are: .exclusiveToHost, on: processor)
-        else { throw .denied }
-        for page in guest..<(guest &+ count) {
+        guard ledger.all(pages.host, are: .exclusiveToHost, on: processor) else { throw .denied }
+        for page in pages.guest.first..<pages.guest.end {
             guard table.lookup(page, on: processor).descriptor == .invalid, !vm.isWindow(page, on: processor) else {
                 throw .denied
             }
@@ -33,19 +27,18 @@ extension MemoryState {
         else { throw .noMemory }
 
         ledger.record(
-            .guest(slot: UInt8(truncatingIfNeeded: handle.slot), .nothing), of: range, on: processor)
+            .guest(slot: UInt8(truncatingIfNeeded: handle.slot), .nothing), of: pages.host, on: processor)
         guestPages &+= count
-        takeFromHostTable(range, on: processor)
+        takeFromHostTable(pages.host, on: processor)
         // What the host wrote last, by whatever alias, is in memory; no line of it stays in a cache
         // where the guest could find it, or lose to it, with its caches off.
-        prepare(range, content, on: processor)
+        prepare(pages.host, content, on: processor)
         withVMID(of: handle, table, on: processor) {
             var tables = VMPool(vm: vm)
             do throws(TableError) {
                 try table.assign(
-                    InputRange(first: guest, end: guest &+ count),
-                    .pages(from: range.first, Stage2Attributes(.writeBack, .all)), tablesFrom: &tables,
-                    on: processor)
+                    pages.guest.input, .pages(from: pages.host.first, Stage2Attributes(.writeBack, .all)),
+                    tablesFrom: &tables, on: processor)
             } catch {
                 processor.panic("a VM's table pages did not suffice for a donation")
             }
@@ -115,14 +108,12 @@ extension MemoryState {
     func allowMMIO(
         _ handle: VMHandle, first: UInt64, count: UInt64, on processor: some Processor
     ) throws(CallStatus) {
-        let vm = try activeVM(handle, on: processor)
-        guard vm.kind(on: processor) == .protected, vm.load(.hasRun, on: processor) == 0 else { throw .denied }
-        guard let table = vm.table(on: processor), count >= 1, first < table.geometry.frames,
-            count <= table.geometry.frames &- first
-        else { throw .invalidParameter }
+        let (vm, table) = try vm(handle, of: .protected, on: processor)
+        guard vm.load(.hasRun, on: processor) == 0 else { throw .denied }
+        let range = try GuestRange(alleged: first, count: count, in: table)
         // Nothing may become a window that has memory: accesses there never leave the guest.
-        var page = first
-        while page < first &+ count {
+        var page = range.first
+        while page < range.end {
             let found = table.lookup(page, on: processor)
             guard found.descriptor == .invalid else { throw .denied }
             page = (page & ~(found.level.entryPages &- 1)) &+ found.level.entryPages

@@ -17,6 +17,16 @@ extension MemoryState {
         return (vm, vcpu)
     }
 
+    /// `HostCall.resetVCPU`.
+    func resetVCPU(
+        _ handle: VMHandle, index: UInt64, start: VCPUStart, on processor: some Processor
+    ) throws(CallStatus) {
+        let (vm, vcpu) = try idle(handle, index, on: processor)
+        try checkStart(start, of: index, in: vm, on: processor)
+        vcpu.reset(entry: 0, context: 0, on: processor)
+        vcpu.store(.power, VCPUPage.Power(start).rawValue, on: processor)
+    }
+
     private func slot(_ index: UInt8) -> WorldSwitch.Slot? {
         guard index <= WorldSwitch.Slot.csselr.rawValue else { return nil }
         return WorldSwitch.Slot(rawValue: Int(index))
@@ -38,8 +48,9 @@ extension MemoryState {
         _ handle: VMHandle, _ index: UInt64, number: UInt64, on processor: some Processor
     ) throws(CallStatus) -> (low: UInt64, high: UInt64) {
         let (vm, vcpu) = try idle(handle, index, on: processor)
-        guard vm.kind(on: processor) == .normal else { throw .denied }
         guard let register = VCPURegister(number: number) else { throw .invalidParameter }
+        // Whether a vCPU is off is what a run of it says.
+        guard vm.kind(on: processor) == .normal || register == .power else { throw .denied }
         switch register {
         case .general(let index): return (vcpu.general(UInt64(index), on: processor), 0)
         case .stackPointerEL0:
@@ -55,6 +66,8 @@ extension MemoryState {
         case .vectorLength: return (vcpu.vectorLength(on: processor), 0)
         case .vectorControl, .scalable:
             return (processor.load64(try scalablePlace(register, vcpu, on: processor)), 0)
+        case .power:
+            return (vcpu.power(on: processor) == .off ? VCPUStart.off.rawValue : VCPUStart.on.rawValue, 0)
         case .system(let index):
             if index == VCPURegister.System.mpidr.rawValue {
                 return (1 << 31 | vcpu.load(.affinity, on: processor), 0)
@@ -123,6 +136,12 @@ extension MemoryState {
         case .vectorControl, .scalable:
             processor.store64(try scalablePlace(register, vcpu, on: processor), low)
         case .identity: throw .denied
+        case .power:
+            guard let start = VCPUStart(rawValue: low) else { throw .invalidParameter }
+            // One that another vCPU has just turned on still starts where that one said.
+            if start == .off || vcpu.power(on: processor) == .off {
+                vcpu.store(.power, VCPUPage.Power(start).rawValue, on: processor)
+            }
         case .system(let index):
             guard index != VCPURegister.System.mpidr.rawValue, let slot = slot(index) else { throw .denied }
             vcpu.store(.context, at: UInt64(slot.rawValue), low, on: processor)

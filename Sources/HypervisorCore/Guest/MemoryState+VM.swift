@@ -84,10 +84,7 @@ extension MemoryState {
         let vm = try activeVM(handle, on: processor)
         guard index < HostCall.maximumVCPUs else { throw .invalidParameter }
         guard vm.vcpu(index, on: processor) == nil else { throw .denied }
-        if vm.kind(on: processor) == .protected {
-            // The guest decides when its other vCPUs start, and how many there are before it runs.
-            guard vm.load(.hasRun, on: processor) == 0, start == .off || index == 0 else { throw .denied }
-        }
+        try checkStart(start, of: index, in: vm, on: processor)
         let block = try block(alleged: first, pages: HostCall.pagesPerVCPU)
         try takeFromHost(block, on: processor)
         var frame = block.first
@@ -98,8 +95,17 @@ extension MemoryState {
         let vcpu = VCPUPage(block.first)
         vcpu.reset(entry: 0, context: 0, on: processor)
         vcpu.store(.affinity, Self.affinity(of: index), on: processor)
-        vcpu.store(.power, start == .on ? VCPUPage.Power.on.rawValue : VCPUPage.Power.off.rawValue, on: processor)
+        vcpu.store(.power, VCPUPage.Power(start).rawValue, on: processor)
         vm.store(.vcpus, at: index, block.first.number &+ 1, on: processor)
+    }
+
+    /// Of a protected VM, the guest decides when its other vCPUs start; how many there are, and with
+    /// which registers, is fixed before it runs.
+    func checkStart(
+        _ start: VCPUStart, of index: UInt64, in vm: VMPage, on processor: some Processor
+    ) throws(CallStatus) {
+        guard vm.kind(on: processor) == .protected else { return }
+        guard vm.load(.hasRun, on: processor) == 0, start == .off || index == 0 else { throw .denied }
     }
 
     /// The affinity of a vCPU as Linux's KVM numbers it: Aff0 counts to 16, for ICC_SGI1R_EL1.

@@ -102,6 +102,15 @@ struct VCPUPage {
         case on = 1
         /// Another vCPU has called CPU_ON; the next run starts it.
         case starting = 2
+
+        /// As the host makes a vCPU.
+        init(_ start: VCPUStart) {
+            self =
+                switch start {
+                case .off: .off
+                case .on: .on
+                }
+        }
     }
 
     func power(on processor: some Processor) -> Power {

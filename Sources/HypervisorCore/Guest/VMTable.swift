@@ -88,7 +88,8 @@ struct VMPage: Sendable {
         /// A `VMKind`, and whether a vCPU has ever been run.
         case kind = 0x40
         case hasRun = 0x48
-        /// A protected guest has switched itself off, reset itself, or done what it cannot.
+        /// A protected guest has switched itself off, reset itself, or done what it cannot: none of
+        /// its vCPUs runs again.
         case isOver = 0x58
         /// For each CPU the vCPU that it ran last, plus one; 0 for none.
         case lastRan = 0x800
@@ -124,6 +125,14 @@ struct VMPage: Sendable {
 
     func kind(on processor: some Processor) -> VMKind {
         VMKind(rawValue: load(.kind, on: processor)) ?? .protected
+    }
+
+    /// A vCPU has ended the VM. All of them are off; the host may turn those of a normal VM on again.
+    func end(on processor: some Processor) {
+        for index in 0..<HostCall.maximumVCPUs {
+            vcpu(index, on: processor)?.store(.power, VCPUPage.Power.off.rawValue, on: processor)
+        }
+        if kind(on: processor) == .protected { store(.isOver, 1, on: processor) }
     }
 
     /// Whether a page may reach the host as MMIO.

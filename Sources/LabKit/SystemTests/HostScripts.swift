@@ -45,8 +45,8 @@ extension HostScript {
     static let kvm = HostScript(
         "kvm",
         checks: [
-            "kvm-refusals", "kvm-exits", "kvm-sign-extension", "kvm-registers", "kvm-memory", "kvm-nonsense",
-            "kvm-kill-cycles",
+            "kvm-refusals", "kvm-exits", "kvm-ends", "kvm-interrupts", "kvm-sign-extension", "kvm-registers",
+            "kvm-memory", "kvm-nonsense", "kvm-kill-cycles",
         ])
     /// What is refused to a protected VM's process, and who reaches its memory when.
     static let protected = HostScript(

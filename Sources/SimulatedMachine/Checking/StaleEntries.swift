@@ -194,6 +194,7 @@ extension SimulatedMachine {
     func invalidateLocal(_ cpu: Int) {
         let bit = cpus[cpu].bit
         trace.record(Event(kind: .localInvalidation, cpu: UInt8(cpu)))
+        cpus[cpu].translationsOf = [:]
         for index in stale.indices where stale[index].isPublished { stale[index].cpus &= ~bit }
         removeEndedEntries()
         for index in trees.indices where trees[index].active & bit == 0 { trees[index].cached &= ~bit }

@@ -46,6 +46,12 @@ public struct Violation: Sendable, CustomStringConvertible {
         case hostWroteTable
         /// EL2 touched a system register that this CPU does not have.
         case undefinedRegister
+        /// Stage-2 changed while profiling, trace or branch records of EL1 were still to be written, which
+        /// then go wherever the new tables lead (D17.3.1; TSB CSYNC: D3.6).
+        case recordsInFlight
+        /// A vCPU was entered on a CPU whose TLB has stage-1 translations of another vCPU under the same
+        /// VMID (D8.14).
+        case sharedTranslations
         /// A CPU waits for a lock that nobody will release.
         case deadlock
         /// The hypervisor panicked.

@@ -17,17 +17,24 @@ extension SimulatedCPU: GuestProcessor {
     /// Runs the machine's guest, or takes an interrupt at once if it has none.
     public func enterGuest(_ vcpu: Address<HypervisorVirtual>) -> GuestExit {
         machine.step(index)
+        machine.noteEntry(index, vcpu)
         return machine.guest?.run(on: self, vcpu: vcpu) ?? .interrupt
     }
 
     /// A counter: the model's CPUs are deterministic.
     public func hardwareRandom() -> UInt64 { machine.steps }
 
-    /// The model has no profiling.
-    public func drainProfiling() { machine.step(index) }
+    /// Waits for the records that units had begun, which must be off, or they begin more.
+    public func drainProfiling() {
+        machine.step(index)
+        machine.drainRecords(index)
+    }
 
-    /// The model's guests are scripts, which have no stage-1.
-    public func invalidateLocalGuest() { machine.step(index) }
+    /// The model's guests are scripts, which have no stage-1; the machine notes whose it would be.
+    public func invalidateLocalGuest() {
+        machine.step(index)
+        machine.forgetGuestTranslations(index)
+    }
 
     /// The model has four list registers.
     public func clearUpperListRegisters(last: UInt64) {}
@@ -43,4 +50,24 @@ extension SimulatedCPU: GuestProcessor {
 
     /// Scripts run with their stage-1 off.
     public func translateWithStage1(_ address: UInt64) -> Address<GuestPhysical>? { Address(address) }
+}
+
+extension SimulatedMachine {
+    /// A vCPU runs, and its stage-1 translations come into the TLB under the current VMID.
+    func noteEntry(_ cpu: Int, _ vcpu: Address<HypervisorVirtual>) {
+        let state = cpus[cpu]
+        if let other = state.translationsOf[state.vmid], other != vcpu.rawValue {
+            report(
+                .sharedTranslations, cpu: cpu,
+                "the vCPU at \(hex(vcpu.rawValue)) finds those of the one at \(hex(other)), VMID \(state.vmid)")
+        }
+        state.translationsOf[state.vmid] = vcpu.rawValue
+    }
+
+    func forgetGuestTranslations(_ cpu: Int) { cpus[cpu].translationsOf[cpus[cpu].vmid] = nil }
+
+    func drainRecords(_ cpu: Int) {
+        let units: [SystemRegister] = [.pmscrEL1, .trfcrEL1, .brbcrEL1]
+        cpus[cpu].hasRecordsInFlight = units.contains { cpus[cpu][$0] != 0 }
+    }
 }

@@ -54,6 +54,9 @@ public struct VirtualMachineControl: Equatable, Sendable {
 
     /// Whether ICC_IGRPEN<n>_EL1 enables a group.
     public func enables(_ group: InterruptGroup) -> Bool { bits & (group == .zero ? 1 : 2) != 0 }
+    /// VEOIM: whether the end of an interrupt (ICC_EOIR<n>_EL1) deactivates it, and not a write of
+    /// ICC_DIR_EL1 later.
+    public var deactivatesAtEnd: Bool { bits & 1 << 9 == 0 }
     /// ICC_PMR_EL1: only what is of higher priority, a smaller number, is signalled.
     public var priorityMask: UInt8 { UInt8(truncatingIfNeeded: bits &>> 24) }
 }

@@ -10,10 +10,15 @@ extension VirtualGIC {
     ///
     /// - Parameters:
     ///   - registers: The list registers as the guest left them.
-    ///   - endCount: EOIcount of ICH_HCR_EL2 on exit.
+    ///   - endCount: EOIcount of ICH_HCR_EL2 on exit. While ends do not deactivate it counts for
+    ///     nothing: deactivations of what no list register holds are trapped.
+    ///   - control: ICH_VMCR_EL2 on exit.
     /// - Returns: Other vCPUs that have to look, because an interrupt was routed to them meanwhile.
-    public mutating func fold(_ vcpu: VCPUIndex, from registers: Span<UInt64>, endCount: Int) -> VCPUSet {
+    public mutating func fold(
+        _ vcpu: VCPUIndex, from registers: Span<UInt64>, endCount: Int, control: VirtualMachineControl
+    ) -> VCPUSet {
         var kicked = VCPUSet()
+        let endCount = control.deactivatesAtEnd ? endCount : 0
         // Before the list registers, for what they held was ended in them and counts nowhere.
         var ended = 0
         while ended < endCount, let place = highestActiveOutsideListRegisters(of: vcpu) {

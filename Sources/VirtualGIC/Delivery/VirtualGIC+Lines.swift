@@ -70,6 +70,21 @@ extension VirtualGIC {
         return drive(place, level)
     }
 
+    /// Forgets all about a PPI that `connect` has connected, as the reset of its vCPU does, which is out of
+    /// the guest: it is neither pending nor active, and its line is low.
+    public mutating func resetConnectedLine(ppi intid: Int, of vcpu: VCPUIndex) {
+        guard let place = shape.place(of: intid, seenBy: vcpu), place.owner != nil, self[place].physical != nil
+        else { return }
+        _ = change(place) { state in
+            state.isInListRegister = false
+            state.isGiven = false
+            state.isLatched = false
+            state.isLineHigh = false
+            state.isActive = false
+            state.activeRequest = .none
+        }
+    }
+
     /// What the physical interrupt behind a connected PPI has to be while the vCPU runs.
     public func physicalState(ppi intid: Int, of vcpu: VCPUIndex) -> PhysicalState {
         guard let place = shape.place(of: intid, seenBy: vcpu), place.owner != nil else { return .inactive }

@@ -63,6 +63,8 @@ struct RunAnswer: Equatable {
     let x3: UInt64
     let x4: UInt64
     let lists: [UInt64]
+    /// x9: ICH_VMCR_EL2 and EOIcount.
+    let interface: UInt64
     let timer: (UInt64, UInt64)
 
     static func == (a: Self, b: Self) -> Bool {
@@ -106,23 +108,21 @@ extension HostBench {
 
     func run(
         _ vm: UInt64, _ index: UInt64 = 0, request: RunRequest = [], value: UInt64 = 0, lists: [UInt64] = [],
-        on cpu: Int = 0
-    )
-        -> RunAnswer
-    {
-        let bits = request.rawValue | UInt64(lists.count) << 8
+        interface: UInt64 = 0, on cpu: Int = 0
+    ) -> RunAnswer {
+        let bits = request.rawValue | UInt64(lists.count) << 8 | interface << 16
         let padded = lists + Array(repeating: 0, count: 4 - lists.count)
         let x = wide(.runVCPU, [vm, index, bits, value] + padded, on: cpu)
         return RunAnswer(
             status: CallStatus(rawValue: Int64(bitPattern: x[0])) ?? .notFound, exit: RunExit(rawValue: x[1]), x2: x[2],
-            x3: x[3], x4: x[4], lists: Array(x[5...8]), timer: (x[10], x[11]))
+            x3: x[3], x4: x[4], lists: Array(x[5...8]), interface: x[9], timer: (x[10], x[11]))
     }
 
     /// Makes `destroyVM` until it is done; every frame that came back.
-    func destroy(_ vm: UInt64) -> [UInt64] {
+    func destroy(_ vm: UInt64, on cpu: Int = 0) -> [UInt64] {
         var frames: [UInt64] = []
         for _ in 0..<100_000 {
-            let x = wide(.destroyVM, [vm])
+            let x = wide(.destroyVM, [vm], on: cpu)
             guard x[0] == 0 else {
                 Issue.record("destroyVM answered \(Int64(bitPattern: x[0]))")
                 return frames

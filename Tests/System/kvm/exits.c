@@ -10,7 +10,6 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#define GUEST(name) extern const uint32_t name[], name##_end[]
 GUEST(guest_devices);
 GUEST(guest_signed);
 GUEST(guest_forever);
@@ -19,9 +18,9 @@ GUEST(guest_reset);
 GUEST(guest_secondary);
 GUEST(guest_timer);
 GUEST(guest_astray);
-#define LOAD(machine, name) load(machine, name, (name##_end - name) * 4)
+GUEST(guest_undecodable);
 
-static void expect_store(struct machine *machine, unsigned vcpu, uint64_t offset, unsigned bytes, uint64_t value)
+void expect_store(struct machine *machine, unsigned vcpu, uint64_t offset, unsigned bytes, uint64_t value)
 {
     struct kvm_run *page = machine->run[vcpu];
     uint64_t data = 0;
@@ -45,7 +44,7 @@ static void expect_load(struct machine *machine, uint64_t offset, unsigned bytes
     memcpy(page->mmio.data, &answer, 8);
 }
 
-static void expect_event(struct machine *machine, unsigned type)
+void expect_event(struct machine *machine, unsigned type)
 {
     expect("run to an event", run(machine, 0), 0);
     expect("reason", machine->run[0]->exit_reason, KVM_EXIT_SYSTEM_EVENT);
@@ -167,17 +166,26 @@ static void timer(void)
     end_machine(&machine);
 }
 
-// A guest that fetches from nowhere gets an abort from Linux and ends in its vectors; it must not hang.
+// A guest that fetches from nowhere gets an abort: from its own exception level, external.
 static void astray(void)
 {
     struct machine machine;
-    struct itimerval timer = { .it_value = { .tv_usec = 500000 } };
     make_machine(&machine, 16 * PAGE, 1);
     LOAD(&machine, guest_astray);
-    setitimer(ITIMER_REAL, &timer, NULL);
-    run(&machine, 0);
-    timer.it_value.tv_usec = 0;
-    setitimer(ITIMER_REAL, &timer, NULL);
+    expect_store(&machine, 0, 0, 4, 0x86000010);
+    expect_store(&machine, 0, 8, 8, 0x20000000);
+    expect_event(&machine, KVM_SYSTEM_EVENT_SHUTDOWN);
+    end_machine(&machine);
+}
+
+// What no syndrome describes is for nobody to do, but for cache maintenance, where there is nothing to do.
+static void undecodable(void)
+{
+    struct machine machine;
+    make_machine(&machine, 16 * PAGE, 1);
+    LOAD(&machine, guest_undecodable);
+    expect_store(&machine, 0, 0, 4, 0x20000000);
+    expect("a load of two registers from nowhere", run(&machine, 0), -ENOSYS);
     end_machine(&machine);
 }
 
@@ -195,4 +203,5 @@ void exits(void)
     timer();
     puts("a guest astray");
     astray();
+    undecodable();
 }

@@ -1,21 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-only */
 /* Guests of a few instructions. Each runs where it is put, with its MMU off. */
 
-#define DEVICE 0x09000000
-#define CPU_ON 0xC4000003
-#define CPU_OFF 0x84000002
-#define SYSTEM_OFF 0x84000008
-#define SYSTEM_RESET 0x84000009
-
-.macro constant register, value
-    movz \register, #((\value) & 0xFFFF)
-    movk \register, #(((\value) >> 16) & 0xFFFF), lsl #16
-.endm
-.macro guest name
-    .globl \name, \name\()_end
-    .balign 8
-\name:
-.endm
+#include "guests.h"
 
     .section .rodata
 
@@ -227,10 +213,22 @@ guest guest_identity
     b       guest_identity
 guest_identity_end:
 
-/* Jumps to where nothing is. */
+/* Jumps to where nothing is; its handler tells the device what came of it. */
 guest guest_astray
+    adr     x0, guest_astray
+    add     x0, x0, #0x800
+    msr     vbar_el1, x0
+    isb
     constant x0, 0x20000000
     br      x0
+    .org    guest_astray + 0xA00 /* synchronous, from this exception level */
+    constant x1, DEVICE
+    mrs     x0, esr_el1
+    str     w0, [x1]
+    mrs     x0, far_el1
+    str     x0, [x1, #8]
+    constant x0, SYSTEM_OFF
+    hvc     #0
 guest_astray_end:
 
 /* Scalable vectors: z5 becomes twice z4, FFR all ones; then the length is stored. */
@@ -248,5 +246,39 @@ guest guest_vectors
     constant x1, DEVICE
     str     x2, [x1]
 guest_vectors_end:
+
+/* Cache maintenance where no memory is, then a load of two registers there. */
+guest guest_undecodable
+    constant x0, 0x20000000
+    constant x1, DEVICE
+    dc      civac, x0
+    str     w0, [x1]
+    ldp     x2, x3, [x0]
+guest_undecodable_end:
+
+/* vCPU 1 counts for ever in the word at 0x800; vCPU 0 waits until it does and ends the machine. When
+ * it is made to go on, it tells what that call answered. */
+guest guest_ender
+    adr     x4, guest_ender
+    add     x4, x4, #0x800
+    constant x0, CPU_ON
+    mov     x1, #1
+    adr     x2, ender_other
+    mov     x3, #0
+    hvc     #0
+1:  ldr     x5, [x4]
+    cbz     x5, 1b
+    constant x0, SYSTEM_OFF
+    hvc     #0
+    constant x1, DEVICE
+    str     w0, [x1]
+2:  b       2b
+ender_other:
+    adr     x4, guest_ender
+    add     x4, x4, #0x800
+3:  add     x19, x19, #1
+    str     x19, [x4]
+    b       3b
+guest_ender_end:
 
     .section .note.GNU-stack, "", %progbits

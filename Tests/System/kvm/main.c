@@ -2,7 +2,7 @@
 //
 // Tests of /dev/kvm from user space, for any kernel that serves it on arm64:
 //
-//   kvm-exerciser refusals | exits | sign-extension | registers | memory | vectors
+//   kvm-exerciser refusals | exits | ends | interrupts | sign-extension | registers | memory | vectors
 //                 | nonsense SEED ROUNDS [protected] | cycles COUNT [protected]
 //
 // and for one that serves protected VMs, those after the first with the module peek.ko:
@@ -29,6 +29,10 @@ int main(int count, char **words)
         refusals();
     else if (!strcmp(group, "exits"))
         exits();
+    else if (!strcmp(group, "ends"))
+        ends();
+    else if (!strcmp(group, "interrupts"))
+        interrupts();
     else if (!strcmp(group, "sign-extension"))
         sign_extension();
     else if (!strcmp(group, "registers"))

@@ -9,9 +9,19 @@
 #include <signal.h>
 #include <stdbool.h>
 
+// A guest of guests.S, and putting it into a machine.
+#define GUEST(name) extern const uint32_t name[], name##_end[]
+#define LOAD(machine, name) load(machine, name, (name##_end - name) * 4)
+
+// Runs a vCPU, which must come back with a store to the device, or with a system event.
+void expect_store(struct machine *machine, unsigned vcpu, uint64_t offset, unsigned bytes, uint64_t value);
+void expect_event(struct machine *machine, unsigned type);
+
 void refusals(void);
 void nonsense(unsigned long type, uint64_t seed, unsigned rounds);
 void exits(void);
+void ends(void);
+void interrupts(void);
 void sign_extension(void);
 void registers(void);
 void memory(void);

@@ -56,7 +56,9 @@ struct Bench: ~Copyable {
 
     mutating func exit(_ vcpu: VCPUIndex) {
         let interface = interfaces[vcpu.rawValue]
-        handle(gic.fold(vcpu, from: interface.registers.span, endCount: interface.endCount), but: vcpu)
+        handle(
+            gic.fold(vcpu, from: interface.registers.span, endCount: interface.endCount, control: interface.control),
+            but: vcpu)
         interfaces[vcpu.rawValue].leave()
         handle(gic.setConnectedLine(ppi: 27, of: vcpu, to: timers[vcpu.rawValue]), but: vcpu)
     }
@@ -121,6 +123,14 @@ struct Bench: ~Copyable {
     /// The guest writes ICC_EOIR<n>_EL1.
     mutating func end(_ vcpu: Int, _ intid: Int) {
         interfaces[vcpu].end(intid)
+        maintain(vcpu)
+    }
+
+    /// The guest writes ICC_DIR_EL1.
+    mutating func deactivate(_ vcpu: Int, _ intid: Int) {
+        if interfaces[vcpu].deactivate(intid: intid) {
+            outside(vcpu) { $0.deactivate(UInt64(intid), by: VCPUIndex(vcpu)) }
+        }
         maintain(vcpu)
     }
 

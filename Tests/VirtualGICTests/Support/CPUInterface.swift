@@ -60,16 +60,31 @@ struct CPUInterface {
         return Int(register.intid)
     }
 
+    private func active(_ intid: Int) -> Int? {
+        registers.firstIndex {
+            ListRegister(bits: $0).intid == UInt32(intid) && ListRegister(bits: $0).isActive
+        }
+    }
+
+    /// The guest writes ICC_EOIR<n>_EL1. There are CPU interfaces that count an end of what is in no list
+    /// register even when ends do not deactivate.
     mutating func end(_ intid: Int) {
         guard running.popLast() != nil else { return }
-        guard
-            let index = registers.firstIndex(where: {
-                ListRegister(bits: $0).intid == UInt32(intid) && ListRegister(bits: $0).isActive
-            })
-        else {
+        guard let index = active(intid) else {
             endCount += 1
             return
         }
+        if control.deactivatesAtEnd { deactivate(index) }
+    }
+
+    /// The guest writes ICC_DIR_EL1; true if that traps.
+    mutating func deactivate(intid: Int) -> Bool {
+        if hypervisorControl.contains(.trapsDeactivation) { return true }
+        if let index = active(intid) { deactivate(index) }
+        return false
+    }
+
+    private mutating func deactivate(_ index: Int) {
         registers[index] &= ~(1 << 63)
         if ListRegister(bits: registers[index]).physical != nil { physicalMayFire = true }
     }

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// Mistakes that were made once: each of these tests fails when its mending is taken out.
+
+import Arm
+import HypervisorInterface
+import Machine
+import SimulatedMachine
+import Testing
+
+@testable import HypervisorCore
+
+struct MendedTests {
+    /// EL2's tables are in use by CPUs that hold no lock: whatever one CPU changes in them, another one
+    /// reaches what was mapped before and after at every moment between.
+    @Test(arguments: [0 as UInt64, 496])
+    func `a page of EL2 stays mapped for other CPUs while its neighbours come and go`(_ later: UInt64) throws {
+        let bench = try HostBench.finalised()
+        let machine = bench.machine
+        let first: UInt64 = 0x42000
+        let probed = first + 509
+        let probe = HypervisorAddressSpace.identity(Frame<HostPhysical>(probed).address)
+        // 2 MiB, at once or not.
+        #expect(bench.status(.topUp, [first + later, 512 - later]) == .success)
+        var looks = 0
+        machine.beforeStep = { cpu in
+            guard cpu.index == 0 else { return }
+            looks += 1
+            _ = machine[cpu: 1].load64(probe)
+        }
+        // All of them could be one block now; then pages of it go back one by one.
+        if later > 0 { #expect(bench.status(.topUp, [first, later]) == .success) }
+        for _ in 0..<8 {
+            let answer = bench.call(.reclaimPool)
+            #expect(answer.x0 == 0 && answer.x1 != probed)
+        }
+        machine.beforeStep = nil
+        #expect(looks > 400)
+        bench.expectNoViolations()
+    }
+
+    /// As soon as a claim ends, another CPU may end the VM and its pages may be the host's.
+    @Test func `nothing of a vCPU is read once its claim has ended`() throws {
+        let bench = try HostBench.finalised()
+        let machine = bench.machine
+        let vm = try bench.makeVM(.normal)
+        let geometry = try #require(TranslationGeometry.stage2(physicalAddressBits: 40))
+        let page = VMPage(Frame(HostBench.vmBlock + geometry.rootPages))
+        let running = Address<HostPhysical>(page.frame.address.rawValue + VMPage.Field.running.rawValue)
+        var wasRunning = false
+        var isGone = false
+        func endIfIdle() {
+            guard wasRunning, !isGone, machine.peek(running) == 0 else { return }
+            isGone = true
+            _ = bench.destroy(vm, on: 1)
+        }
+        machine.beforeStep = { cpu in
+            guard cpu.index == 0 else { return }
+            if machine.peek(running) == 1 { wasRunning = true }
+            endIfIdle()
+        }
+        #expect(bench.run(vm).exit == .interrupt)
+        machine.beforeStep = nil
+        // Usually nothing is left to be done on the first CPU, so that the end comes after it.
+        endIfIdle()
+        #expect(isGone)
+        #expect(bench.report(HostBench.vcpuBlock) == .host)
+        bench.expectNoViolations()
+    }
+
+    /// Records go to addresses of the host's choice, by the tables of the moment.
+    @Test func `profiling, trace and branch records are written before translation changes`() throws {
+        var plan = Plan()
+        plan.identification.dfr0 = 1 << 32 | 1 << 40 | 1 << 52
+        let bench = try HostBench.finalised(plan)
+        let cpu = bench.machine[cpu: 0]
+        let vm = try bench.makeVM(.normal)
+        let units: [SystemRegister] = [.pmscrEL1, .trfcrEL1, .brbcrEL1]
+        for unit in units { cpu.write(unit, 3) }
+        var inGuest: [UInt64] = []
+        bench.machine.guest = ScriptedGuest([
+            { cpu, _ in
+                inGuest = units.map { cpu.read($0) }
+                return .interrupt
+            }
+        ])
+        #expect(bench.run(vm).exit == .interrupt)
+        #expect(inGuest == [0, 0, 0])
+        #expect(units.map { cpu.read($0) } == [3, 3, 3], "the host's own go on")
+        #expect(bench.status(.mapGuest, [vm, 0x80000, HostBench.guestPages, 1, 3]) == .success)
+        #expect(bench.status(.unmapGuest, [vm, 0x80000, 1]) == .success)
+        #expect(units.map { cpu.read($0) } == [3, 3, 3])
+        bench.expectNoViolations()
+    }
+
+    /// All vCPUs of a VM have one VMID, and each has stage-1 tables of its own.
+    @Test func `vCPUs that take turns on a CPU share no translations`() throws {
+        let bench = try HostBench.finalised()
+        let vm = try bench.makeVM(.normal, vcpus: 2)
+        #expect(bench.status(.setRegister, [vm, 1, VCPURegister.power.number, 1]) == .success)
+        for (vcpu, cpu) in [(0, 0), (1, 0), (0, 0), (0, 1), (1, 0), (1, 1), (0, 1), (0, 0)] as [(UInt64, Int)] {
+            #expect(bench.run(vm, vcpu, on: cpu).exit == .interrupt)
+        }
+        bench.expectNoViolations()
+    }
+}
