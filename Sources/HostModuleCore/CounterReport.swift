@@ -34,6 +34,7 @@ extension Counter {
         case .exitsSystemReset: "exits_system_reset"
         case .exitsUnsupported: "exits_unsupported"
         case .exitsYield: "exits_yield"
+        case .exitsDeactivation: "exits_deactivation"
         }
     }
 }

@@ -179,6 +179,7 @@ public enum Counter: UInt64, CaseIterable, Sendable {
     case exitsSystemReset = 23
     case exitsUnsupported = 24
     case exitsYield = 25
+    case exitsDeactivation = 26
 }
 
 extension Counter {
@@ -198,6 +199,7 @@ extension Counter {
             case .systemReset: .exitsSystemReset
             case .unsupported: .exitsUnsupported
             case .yield: .exitsYield
+            case .deactivation: .exitsDeactivation
             }
     }
 }

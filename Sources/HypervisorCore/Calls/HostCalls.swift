@@ -186,7 +186,7 @@ extension MemoryState {
         case .firmwareCallsRefused, .textBytes, .cpusRelayed, .hostSystemRegistersRefused: 0
         case .exitsInterrupt, .exitsWaitForInterrupt, .exitsMemoryFault, .exitsMMIORead, .exitsMMIOWrite,
             .exitsSoftwareInterrupt, .exitsCPUOn, .exitsCPUOff, .exitsSystemOff, .exitsSystemReset,
-            .exitsUnsupported, .exitsYield:
+            .exitsUnsupported, .exitsYield, .exitsDeactivation:
             exits.count(of: counter)
         }
     }

@@ -6,11 +6,12 @@ import HypervisorInterface
 
 /// A count for each `RunExit`.
 struct ExitCounters: Sendable {
-    private var counts: InlineArray<12, UInt64> = InlineArray(repeating: 0)
+    private var counts: InlineArray<13, UInt64> = InlineArray(repeating: 0)
 
     /// Counts an exit.
     mutating func add(_ exit: RunExit) {
         let place = Int(truncatingIfNeeded: exit.rawValue)
+        guard counts.indices.contains(place) else { return }
         counts[place] &+= 1
     }
 
