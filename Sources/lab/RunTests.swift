@@ -3,6 +3,7 @@
 // `lab test`: everything that is tested, in one command, from fast to true.
 
 import ArgumentParser
+import Foundation
 import LabKit
 import SystemPackage
 
@@ -16,8 +17,15 @@ struct RunTests: AsyncParsableCommand {
     @Option(help: "Run only the system tests whose name contains this text.")
     var filter: String?
 
+    @Option(help: "How many machines run at a time.")
+    var machines = min(4, ProcessInfo.processInfo.activeProcessorCount)
+
     @Option(help: "Write all results to this file as JSON.", completion: .file())
     var json: String?
+
+    func validate() throws {
+        guard machines >= 1 else { throw ValidationError("--machines is \(machines): at least one machine has to run") }
+    }
 
     func run() async throws {
         let scenarios = Scenarios.select(all ? .full : .short, filter: filter)
@@ -40,8 +48,8 @@ struct RunTests: AsyncParsableCommand {
             Progress.say("Machine code")
             report.add(try await MachineCode.check(images))
         }
-        Progress.say("System tests: \(scenarios.count) machines, one after another")
-        try await SystemTests(images: images).run(scenarios) { report.add($0) }
+        Progress.say("System tests: \(scenarios.count) machines, \(machines) at a time")
+        try await SystemTests(images: images).run(scenarios, machines: machines) { report.add($0) }
         if let json { try report.write(to: FilePath(json)) }
         Progress.say(report.summary)
         if report.count(.failed) > 0 { throw ExitCode.failure }

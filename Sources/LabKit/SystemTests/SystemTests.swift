@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 //
-// Running scenarios, one machine after another.
+// Running scenarios, some machines at a time.
 
 public import SystemPackage
 
@@ -14,17 +14,29 @@ public struct SystemTests: Sendable {
         self.images = images
     }
 
-    /// Runs scenarios in order.
+    /// Runs scenarios, in order as far as they do not run at the same time.
     ///
-    /// - Parameter report: takes the results of each as they come.
-    public func run(_ scenarios: [Scenario], report: ([CheckResult]) -> Void) async throws {
-        for (index, scenario) in scenarios.enumerated() {
-            Progress.say("[\(index + 1)/\(scenarios.count)] \(scenario.identifier)")
-            let start = ContinuousClock.now
-            let results = try await run(scenario)
-            report(results)
-            let passed = results.count { $0.verdict == .passed }
-            Progress.say("  \(passed) of \(results.count) checks passed in \(Progress.seconds(since: start)) s")
+    /// - Parameters:
+    ///   - machines: how many machines run at a time; a machine waits more than it works.
+    ///   - report: takes the results of each as they come.
+    public func run(_ scenarios: [Scenario], machines: Int, report: ([CheckResult]) -> Void) async throws {
+        try await withThrowingTaskGroup(of: [CheckResult].self) { group in
+            for (index, scenario) in scenarios.enumerated() {
+                if index >= machines, let results = try await group.next() { report(results) }
+                Progress.say("[\(index + 1)/\(scenarios.count)] \(scenario.identifier)")
+                // Before others start: what is missing is built by one of them only.
+                let boot = try await boot(scenario)
+                group.addTask {
+                    let start = ContinuousClock.now
+                    let results = try await run(scenario, boot)
+                    let passed = results.count { $0.verdict == .passed }
+                    Progress.say(
+                        "  \(scenario.identifier): \(passed) of \(results.count) checks passed in"
+                            + " \(Progress.seconds(since: start)) s")
+                    return results
+                }
+            }
+            for try await results in group { report(results) }
         }
     }
 
@@ -35,15 +47,18 @@ public struct SystemTests: Sendable {
 
     /// Runs one scenario.
     public func run(_ scenario: Scenario) async throws -> [CheckResult] {
+        try await run(scenario, try await boot(scenario))
+    }
+
+    private func run(_ scenario: Scenario, _ boot: MachineBoot) async throws -> [CheckResult] {
         let folder = folder(of: scenario)
-        let boot = try await boot(scenario)
         let dialogue = try scenario.dialogue.map { name in
             try Dialogue(images.workspace.systemTests.appending(name).readText(), file: name)
         }
         let patience = scenario.patience
         var failure: CheckResult?
         do {
-            try await Progress.step(scenario.name) {
+            try await Progress.step(scenario.identifier) {
                 try await VirtualMachine.run(scenario.machine, boot: boot, folder: folder) { machine in
                     if let dialogue {
                         try await machine.console.expect(["powers off."], patience: patience)
