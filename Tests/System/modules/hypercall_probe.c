@@ -103,7 +103,7 @@ static int __init probe_init(void)
 	}
 
 	preserved = call(hvc, CALL_VERSION, 0, 0, &out);
-	report("call-version", preserved && out.x[0] == 0 && out.x[1] >> 16 == 1 && out.x[2] == 3,
+	report("call-version", preserved && out.x[0] == 0 && out.x[1] >> 16 == INTERFACE_MAJOR && out.x[2] == 3,
 	       "status %lld, interface %#llx, phase %llu%s", (s64)out.x[0], out.x[1], out.x[2],
 	       preserved ? "" : ", x4-x17 changed");
 	/* On a CPU whose stub is still there, the calls below would do what they say. */

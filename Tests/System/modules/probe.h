@@ -11,6 +11,8 @@
 #include <linux/printk.h>
 #include <linux/types.h>
 
+/* The major number of the interface that these tests know. */
+#define INTERFACE_MAJOR 2
 #define CALL_VERSION 0xc6004000ul
 #define CALL_INITIALISE 0xc6004001ul
 #define CALL_WITHDRAW 0xc6004002ul
