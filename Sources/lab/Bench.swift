@@ -92,7 +92,7 @@ struct Bench: AsyncParsableCommand {
         for change in changes where change.isWorse { Progress.say("  WORSE: \(change.description)") }
         for row in baseline.news(in: now) { Progress.say("  new, not in the baseline: \(row)") }
         let worse = Set(changes.filter(\.isWorse).map(\.row))
-        Progress.say("\(now.rows.count) rows, \(worse.count) of them worse by more than 1 %")
+        Progress.say("\(now.rows.count) rows, \(worse.count) of them worse by more than their tolerance")
         if !worse.isEmpty { throw ExitCode.failure }
     }
 }

@@ -48,15 +48,15 @@ public struct BenchmarkBaseline: Codable, Equatable, Sendable {
         }
     }
 
-    /// The rows that have changed by more than one part in a hundred, and by more than what a tick of
-    /// the host makes in a loop.
+    /// The rows that have changed by more than their tolerance, and by more than what a tick of the host
+    /// makes in a loop.
     public func changes(to now: BenchmarkBaseline) -> [Change] {
         rows.keys.sorted().flatMap { row -> [Change] in
             guard let news = now.rows[row] else { return [Change(row: row, kind: .any, before: 0, now: nil)] }
             return InstructionCounts.Kind.allCases.compactMap { kind in
                 let before = rows[row]?[kind] ?? 0
                 let after = news[kind] ?? 0
-                let slack = max(before * 0.01, kind == .any ? 4 : 0.5)
+                let slack = max(before * BenchmarkRow.tolerance(of: row), kind == .any ? 4 : 0.5)
                 return abs(after - before) > slack ? Change(row: row, kind: kind, before: before, now: after) : nil
             }
         }

@@ -60,7 +60,7 @@ public struct BenchmarkRow: Sendable {
             "superpage-fresh", "2 MiB touched, host memory absent", goal: .protected(110_000, max: 75_000)),
         BenchmarkRow(
             "superpage-present", "2 MiB touched, host memory present", goal: .protected(110_000, max: 75_000)),
-        BenchmarkRow("create-vm", "KVM_CREATE_VM, sixth VM"),
+        BenchmarkRow("create-vm", "KVM_CREATE_VM, sixth VM and later"),
         BenchmarkRow("create-vcpu", "KVM_CREATE_VCPU and its initialization"),
         BenchmarkRow("create-to-first", "KVM_CREATE_VM to first guest instruction", goal: .either(200_000)),
         BenchmarkRow("destroy", "end of a small VM", goal: .either(300_000)),
@@ -95,6 +95,13 @@ public struct BenchmarkRow: Sendable {
             numbers["protected/\(name)"] = number + 256
         }
         return numbers
+    }
+
+    /// By what part a row may grow unnoticed. A loop repeats to the instruction, but for the host's
+    /// ticks; what is made and ended a few times depends on where its memory happens to be.
+    static func tolerance(of name: String) -> Double {
+        let once = ["create", "destroy", "guest-", "host-fork"]
+        return once.contains { name.split(separator: "/").last?.hasPrefix($0) == true } ? 0.05 : 0.01
     }
 
     /// How much a row may cost; nil if nothing is said.

@@ -14,7 +14,7 @@ struct CounterLog: Equatable, Sendable {
         let instructions: Int
     }
 
-    /// The counts of each row by its number; of a row that was measured several times the last ones.
+    /// The counts of each row by its number; of a row that was measured several times their sum.
     private(set) var rows: [Int: InstructionCounts] = [:]
     /// The profile, if there is one.
     private(set) var blocks: [Block] = []
@@ -48,11 +48,11 @@ struct CounterLog: Equatable, Sendable {
             case "begin": begun[row] = counts
             case "end":
                 // Row 0 is what nobody asks for.
+                if row == 0 { continue }
                 guard let start = begun.removeValue(forKey: row) else {
-                    if row == 0 { continue }
                     throw .malformed(file: file, why: "row \(row) ends and has not begun")
                 }
-                rows[row] = counts - start
+                rows[row] = rows[row].map { $0 + (counts - start) } ?? counts - start
             case "total": isComplete = true
             default: throw bad()
             }

@@ -91,14 +91,22 @@ public struct InstructionCounts: Codable, Equatable, Sendable {
 
     /// What was executed between two moments.
     static func - (later: InstructionCounts, earlier: InstructionCounts) -> InstructionCounts {
-        var difference = later
-        for (executor, kinds) in earlier.counts {
-            for (kind, count) in kinds {
-                let rest = later[executor, kind] - count
-                difference.counts[executor, default: [:]][kind] = rest == 0 ? nil : rest
+        later.combined(with: earlier, -)
+    }
+
+    /// What was executed on two occasions.
+    static func + (first: InstructionCounts, second: InstructionCounts) -> InstructionCounts {
+        first.combined(with: second, +)
+    }
+
+    private func combined(with other: InstructionCounts, _ operation: (Int, Int) -> Int) -> InstructionCounts {
+        var result = self
+        for (executor, kinds) in other.counts {
+            result.counts[executor, default: [:]].merge(kinds.mapValues { operation(0, $0) }) { mine, others in
+                mine + others
             }
-            if difference.counts[executor]?.isEmpty == true { difference.counts[executor] = nil }
         }
-        return difference
+        result.counts = result.counts.mapValues { $0.filter { $0.value != 0 } }.filter { !$0.value.isEmpty }
+        return result
     }
 }

@@ -28,7 +28,7 @@ void die(const char *what)
 
 uint64_t number_of(enum kind kind, enum row row)
 {
-    return row + (kind == NORMAL ? 0 : PROTECTED_ROWS);
+    return row == ROW_NOTHING ? 0 : row + (kind == NORMAL ? 0 : PROTECTED_ROWS);
 }
 
 void report(enum kind kind, enum row row, uint64_t operations)

@@ -48,6 +48,8 @@ enum { MOST_VCPUS = 2 };
 
 struct vm {
     enum kind kind;
+    // Whether its making is counted.
+    bool is_counted;
     int kvm, vm, gic, private_memory;
     int vcpu[MOST_VCPUS];
     struct kvm_run *run[MOST_VCPUS];

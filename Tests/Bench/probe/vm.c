@@ -126,6 +126,12 @@ static void make_vcpu(struct vm *vm, unsigned index)
         die("KVM_ARM_VCPU_INIT");
 }
 
+// The number of a row of the VM's making.
+static uint64_t creation(const struct vm *vm, enum row row)
+{
+    return number_of(vm->kind, vm->is_counted ? row : ROW_NOTHING);
+}
+
 void make_vm(struct vm *vm, unsigned vcpus)
 {
     struct kvm_create_device device = { .type = KVM_DEV_TYPE_ARM_VGIC_V3 };
@@ -135,18 +141,18 @@ void make_vm(struct vm *vm, unsigned vcpus)
     if (vm->kvm < 0)
         die("/dev/kvm");
     vm->run_size = ioctl(vm->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
-    begin_row(number_of(vm->kind, ROW_CREATE_TO_FIRST));
-    begin_row(number_of(vm->kind, ROW_CREATE_VM));
+    begin_row(creation(vm, ROW_CREATE_TO_FIRST));
+    begin_row(creation(vm, ROW_CREATE_VM));
     vm->vm = ioctl(vm->kvm, KVM_CREATE_VM, 40ul | (vm->kind != NORMAL ? PROTECTED_TYPE : 0));
-    end_row(number_of(vm->kind, ROW_CREATE_VM));
+    end_row(creation(vm, ROW_CREATE_VM));
     if (vm->vm < 0)
         die("KVM_CREATE_VM");
     add_slot(vm, 0, CODE, CODE_SIZE, vm->code);
     add_slot(vm, 1, PAGES, PAGES_SIZE, vm->pages);
     add_superpages(vm);
-    begin_row(number_of(vm->kind, ROW_CREATE_VCPU));
+    begin_row(creation(vm, ROW_CREATE_VCPU));
     make_vcpu(vm, 0);
-    end_row(number_of(vm->kind, ROW_CREATE_VCPU));
+    end_row(creation(vm, ROW_CREATE_VCPU));
     for (unsigned i = 1; i < vcpus; i++)
         make_vcpu(vm, i);
     if (ioctl(vm->vm, KVM_CREATE_DEVICE, &device))
@@ -157,7 +163,7 @@ void make_vm(struct vm *vm, unsigned vcpus)
     set_attribute(vm->gic, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &interrupts);
     set_attribute(vm->gic, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL);
     set_register(vm, 0, offsetof(struct kvm_regs, regs.pc), CODE);
-    set_register(vm, 0, offsetof(struct kvm_regs, regs.regs[0]), number_of(vm->kind, ROW_CREATE_TO_FIRST));
+    set_register(vm, 0, offsetof(struct kvm_regs, regs.regs[0]), creation(vm, ROW_CREATE_TO_FIRST));
 }
 
 // Runs a vCPU, answering its device, until it asks for an order.
