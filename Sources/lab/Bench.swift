@@ -45,8 +45,10 @@ struct Bench: AsyncParsableCommand {
         let benchmark = Benchmark(images: images, machine: cpu)
         if let profile {
             print(try await benchmark.profile(of: profile, on: host.first ?? .martlet))
-        } else if check || updateBaseline {
-            try await compare(benchmark, in: images.workspace)
+        } else if check {
+            try await compare(benchmark)
+        } else if updateBaseline {
+            try await renew(benchmark, in: images.workspace)
         } else {
             let report = try await benchmark.run(host.isEmpty ? BenchmarkHost.allCases : host)
             if let json { try report.write(to: FilePath(json)) }
@@ -69,30 +71,27 @@ struct Bench: AsyncParsableCommand {
         print(table.sizes)
     }
 
-    private func compare(_ benchmark: Benchmark, in workspace: Workspace) async throws {
-        let file = BenchmarkBaseline.file(workspace, machine: cpu)
-        let (report, isRepeatable) = try await benchmark.runTwice()
+    private func compare(_ benchmark: Benchmark) async throws {
+        var report = TestReport()
+        let results = try await benchmark.check()
+        for result in results where result.verdict == .passed && !result.detail.isEmpty {
+            Progress.say("  changed: \(result.detail)")
+        }
+        report.add(results)
         if let json { try report.write(to: FilePath(json)) }
+        Progress.say(report.summary)
+        if report.count(.failed) > 0 { throw ExitCode.failure }
+    }
+
+    private func renew(_ benchmark: Benchmark, in workspace: Workspace) async throws {
+        let (report, isRepeatable) = try await benchmark.runTwice()
         guard isRepeatable else {
             Progress.say("Two runs did not execute the same instructions; no count can be trusted.")
             throw ExitCode.failure
         }
-        Progress.say("Two runs executed the same, to the last instruction.")
-        let now = BenchmarkBaseline(report)
-        if updateBaseline {
-            try now.write(to: file)
-            return Progress.say("The baseline has \(now.rows.count) rows: \(file.string)")
-        }
-        let baseline = try BenchmarkBaseline(reading: file)
-        if baseline.versions != now.versions {
-            Progress.say("The baseline is of other versions, which may explain a change: \(baseline.versions)")
-        }
-        let changes = baseline.changes(to: now)
-        for change in changes where !change.isWorse { Progress.say("  better: \(change.description)") }
-        for change in changes where change.isWorse { Progress.say("  WORSE: \(change.description)") }
-        for row in baseline.news(in: now) { Progress.say("  new, not in the baseline: \(row)") }
-        let worse = Set(changes.filter(\.isWorse).map(\.row))
-        Progress.say("\(now.rows.count) rows, \(worse.count) of them worse by more than their tolerance")
-        if !worse.isEmpty { throw ExitCode.failure }
+        let baseline = BenchmarkBaseline(report)
+        let file = BenchmarkBaseline.file(workspace, machine: cpu)
+        try baseline.write(to: file)
+        Progress.say("The baseline has \(baseline.rows.count) rows: \(file.string)")
     }
 }

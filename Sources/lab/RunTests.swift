@@ -40,6 +40,10 @@ struct RunTests: AsyncParsableCommand {
             Progress.say("Machine code")
             report.add(try await MachineCode.check(images))
         }
+        if filter == nil {
+            Progress.say("Costs, in instructions")
+            report.add(try await Benchmark(images: images, machine: .cortexA72).check())
+        }
         Progress.say("System tests: \(scenarios.count) machines, one after another")
         try await SystemTests(images: images).run(scenarios) { report.add($0) }
         if let json { try report.write(to: FilePath(json)) }

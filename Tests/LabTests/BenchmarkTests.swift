@@ -26,13 +26,15 @@ struct BenchmarkTests {
             "begin 3 \(Self.line())", "end 3 \(Self.line([0: 5]))", "end 0 \(Self.line())",
             "begin 3 \(Self.line([0: 10, 16: 20]))", "begin 4 \(Self.line([0: 11, 16: 20]))",
             "end 4 \(Self.line([0: 11, 16: 50, 22: 2]))", "end 3 \(Self.line([0: 12, 16: 50, 22: 2, 32: 7]))",
-            "block 2 40001000 30", "block 1 ffff800080000000 2", "total 0 \(Self.line([0: 99]))",
+            "block 2 40001000 30", "block 1 ffff800080000000 2",
+            "step 2 40001000 2 40002000 3", "step 1 40001000 2 40002000 1", "total 0 \(Self.line([0: 99]))",
         ].joined(separator: "\n")
         let log = try CounterLog(text: text, file: "counts")
         let row = try #require(log.rows[3])
         #expect(row[.hostEL0] == 7 && row[.el2] == 30 && row[.el2, .tlbi] == 2 && row[.guestEL1] == 7)
         #expect(row.hostSide() == 37 && row.hostSide(.tlbi) == 2)
         #expect(log.rows[4]?.hostSide() == 30 && log.rows.count == 2)
+        #expect(log.steps == [.init(executor: .el2, from: 0x4000_1000, to: 0x4000_2000, count: 3)])
         #expect(
             log.blocks == [
                 .init(executor: .el2, address: 0x4000_1000, instructions: 30),
@@ -44,7 +46,8 @@ struct BenchmarkTests {
         "logs that are none",
         arguments: [
             "begin 3 \(line())", "total 0 1 2 3", "end 3 \(line())\ntotal 0 \(line())",
-            "else 0 \(line())\ntotal 0 \(line())", "block 9 1 1\ntotal 0 \(line())", "",
+            "else 0 \(line())\ntotal 0 \(line())", "block 9 1 1\ntotal 0 \(line())",
+            "step 1 2 3\ntotal 0 \(line())", "",
         ])
     func badLogs(text: String) {
         #expect(throws: LabError.self) { try CounterLog(text: text, file: "counts") }
@@ -124,7 +127,14 @@ struct BenchmarkTests {
         #expect(changes.map(\.kind) == [.tlbi, .any, .any, .any])
         #expect(changes.map(\.isWorse) == [true, true, false, true])
         #expect(changes[1].description == "normal/b, all: 1000 and now 1011 (1.1 %)")
-        #expect(baseline.news(in: BenchmarkBaseline(after)) == ["normal/e"])
+        let results = baseline.results(of: BenchmarkBaseline(after))
+        #expect(results.map(\.name) == ["a", "b", "c", "d", "e"].map { "bench/normal/\($0)" })
+        #expect(results.map(\.verdict) == [.failed, .failed, .passed, .failed, .failed])
+        after.versions = ["qemu": "another"]
+        #expect(
+            baseline.results(of: BenchmarkBaseline(after)).map(\.verdict) == [
+                .passed, .passed, .passed, .failed, .failed,
+            ])
         #expect(baseline.changes(to: baseline).isEmpty)
         let decoded = try JSONDecoder().decode(BenchmarkBaseline.self, from: JSONEncoder().encode(baseline))
         #expect(decoded == baseline)
@@ -175,14 +185,20 @@ struct BenchmarkTests {
         #expect(symbols.function(at: 0xFFFF_8000_8000_0FFC) == "first [martlet]")
         #expect(symbols.function(at: 0xFFFF_8000_8000_1000) == "second")
         #expect(symbols.function(at: 0xFFFF_7FFF_FFFF_FFFF) == nil)
+        #expect(symbols.isStart(0xFFFF_8000_8000_0000) && !symbols.isStart(0xFFFF_8000_8000_0004))
 
         var profile = BenchmarkProfile()
         profile.add(.init(executor: .el2, function: "run", inlined: "load"), 60)
         profile.add(.init(executor: .el2, function: "run", inlined: "run"), 30)
         profile.add(.init(executor: .hostEL1, function: "ioctl", inlined: "ioctl"), 10)
+        profile.add(.init(executor: .el2, function: "run", caller: "trap"), 20)
+        profile.add(.init(executor: .hostEL1, function: "run", caller: "other"), 20)
         let lines = profile.text(operations: 10).split(separator: "\n").map { $0.split(separator: " ") }
         #expect(
-            lines == [["10.0", "in", "all"], ["9.0", "el2", "run"], ["6.0", "load"], ["1.0", "hostEL1", "ioctl"]])
+            lines == [
+                ["10.0", "in", "all"], ["9.0", "el2", "run"], ["6.0", "load"], ["2.0", "calls", "from", "trap"],
+                ["1.0", "hostEL1", "ioctl"],
+            ])
 
         let functions: Set<UInt64> = [0x0, 0x800, 0x1240, 0x3010]
         let blocks: [UInt64] = [0x4123_4800, 0x4123_5240, 0x4123_7010, 0x4123_7020]

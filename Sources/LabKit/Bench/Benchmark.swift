@@ -50,6 +50,19 @@ public struct Benchmark: Sendable {
         return (report, try log.readBytes() == first)
     }
 
+    /// Measures Martlet twice and compares with the baseline.
+    ///
+    /// - Returns: whether it can be repeated, and each row.
+    public func check() async throws -> [CheckResult] {
+        let (report, isRepeatable) = try await runTwice()
+        let baseline = try BenchmarkBaseline(
+            reading: BenchmarkBaseline.file(images.workspace, machine: machine))
+        let repeatable = CheckResult(
+            "bench/repeatable", isRepeatable ? .passed : .failed,
+            isRepeatable ? "" : "two runs did not execute the same instructions; no count can be trusted")
+        return [repeatable] + baseline.results(of: BenchmarkBaseline(report))
+    }
+
     /// Where a host's run is kept.
     func folder(of host: BenchmarkHost) -> FilePath {
         images.workspace.runs.appending("bench-\(machine.rawValue)-\(host.rawValue)")

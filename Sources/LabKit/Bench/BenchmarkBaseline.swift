@@ -62,9 +62,17 @@ public struct BenchmarkBaseline: Codable, Equatable, Sendable {
         }
     }
 
-    /// The rows that this baseline does not know.
-    public func news(in now: BenchmarkBaseline) -> [String] {
-        now.rows.keys.filter { rows[$0] == nil }.sorted()
+    /// One result a row: it failed if it became worse, or if the baseline does not know it. With another
+    /// kernel or emulator than the baseline's a change says nothing, and only a lost row fails.
+    public func results(of now: BenchmarkBaseline) -> [CheckResult] {
+        let changes = Dictionary(grouping: changes(to: now), by: \.row)
+        return Set(rows.keys).union(now.rows.keys).sorted().map { row in
+            let worse = (changes[row] ?? []).filter(\.isWorse)
+            let detail = (changes[row] ?? []).map(\.description).joined(separator: "; ")
+            if rows[row] == nil { return CheckResult("bench/\(row)", .failed, "it is not in the baseline") }
+            let isComparable = versions == now.versions || now.rows[row] == nil
+            return CheckResult("bench/\(row)", worse.isEmpty || !isComparable ? .passed : .failed, detail)
+        }
     }
 
     /// Where the baseline of a machine is.

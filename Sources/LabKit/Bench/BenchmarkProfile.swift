@@ -24,6 +24,11 @@ struct KernelSymbols: Equatable, Sendable {
         names = symbols.map(\.1)
     }
 
+    /// Whether a function begins at an address.
+    func isStart(_ address: UInt64) -> Bool {
+        function(at: address) != function(at: address &- 1)
+    }
+
     /// The function at an address: the last one that does not begin behind it.
     func function(at address: UInt64) -> String? {
         var low = 0
@@ -48,15 +53,31 @@ struct BenchmarkProfile: Equatable, Sendable {
         let inlined: String
     }
 
+    /// A call from one function of an image to another.
+    struct Call: Hashable, Sendable {
+        /// Who executes both.
+        let executor: InstructionCounts.Executor
+        /// The function that is called.
+        let function: String
+        /// From where.
+        let caller: String
+    }
+
     private(set) var places: [Place: Int] = [:]
+    private var calls: [Call: Int] = [:]
 
     /// Adds instructions at a place.
     mutating func add(_ place: Place, _ instructions: Int) {
         places[place, default: 0] += instructions
     }
 
+    /// Adds calls.
+    mutating func add(_ call: Call, _ count: Int) {
+        calls[call, default: 0] += count
+    }
+
     /// The profile as text: functions of the image by what they cost for an operation, and below each
-    /// what was inlined into it, if it is more than one part in a hundred.
+    /// what was inlined into it, if it is more than one part in a hundred, and who calls it how often.
     func text(operations: Int) -> String {
         func number(_ count: Int) -> String {
             BenchmarkTable.fixed(Double(count) / Double(operations), digits: 1).padded(to: 12, side: .left)
@@ -73,6 +94,11 @@ struct BenchmarkProfile: Equatable, Sendable {
             for part in value.parts.sorted(by: { ($0.value, $1.key.inlined) > ($1.value, $0.key.inlined) })
             where part.value * 100 >= all && part.key.inlined != part.key.function {
                 lines.append("\(number(part.value))      \(part.key.inlined)")
+            }
+            let callers = calls.filter { $0.key.executor == place.executor && $0.key.function == place.function }
+                .sorted { ($0.value, $1.key.caller) > ($1.value, $0.key.caller) }
+            for (call, count) in callers.prefix(12) where value.total * 50 >= all && count * 10 >= operations {
+                lines.append("\(number(count))        calls from \(call.caller)")
             }
         }
         return lines.joined(separator: "\n")
@@ -125,20 +151,25 @@ extension Benchmark {
                 image.append(block)
                 continue
             }
-            let function =
-                switch block.executor {
-                case .hostEL1, .el2: block.address >> 63 == 1 ? symbols.function(at: block.address) : nil
-                case .hostEL0, .guestEL0, .guestEL1: nil as String?
-                }
+            // Only a kernel's functions are known.
+            let function = block.address >> 63 == 1 ? symbols.function(at: block.address) : nil
             let name = function ?? "(all)"
             profile.add(.init(executor: block.executor, function: name, inlined: name), block.instructions)
         }
-        try await add(image, to: &profile)
+        for step in run.log.steps where step.to >> 63 == 1 && symbols.isStart(step.to) {
+            guard let caller = symbols.function(at: step.from), let function = symbols.function(at: step.to),
+                caller != function
+            else { continue }
+            profile.add(.init(executor: step.executor, function: function, caller: caller), step.count)
+        }
+        try await add(image, steps: host == .martlet ? run.log.steps.filter { $0.executor == .el2 } : [], to: &profile)
         return profile
     }
 
-    /// Adds EL2's blocks, with what the compiler has inlined.
-    private func add(_ blocks: [CounterLog.Block], to profile: inout BenchmarkProfile) async throws {
+    /// Adds EL2's blocks, with what the compiler has inlined, and the calls between them.
+    private func add(
+        _ blocks: [CounterLog.Block], steps: [CounterLog.Step], to profile: inout BenchmarkProfile
+    ) async throws {
         let elf = images.hypervisorELF()
         let listing = try await Tool(Tool.fromToolchain("llvm-nm"), ["--defined-only", elf.string]).capture()
         let functions = Set(
@@ -148,11 +179,18 @@ extension Benchmark {
             })
         guard let base = BenchmarkProfile.base(blocks: blocks.map(\.address), functions: functions) else { return }
         let chains = try await Symbolizer(image: elf).resolve(blocks.map { $0.address &- base })
+        var names: [UInt64: (function: String, inlined: String)] = [:]
         for (block, chain) in zip(blocks, chains) {
-            let place = BenchmarkProfile.Place(
-                executor: .el2, function: chain.last?.function ?? "(unknown)",
-                inlined: chain.first?.function ?? "(unknown)")
-            profile.add(place, block.instructions)
+            guard let inner = chain.first, let outer = chain.last else { continue }
+            names[block.address] = (outer.function, inner.function)
+            profile.add(.init(executor: .el2, function: outer.function, inlined: inner.function), block.instructions)
+        }
+        for step in steps where functions.contains(step.to &- base) {
+            guard let caller = names[step.from], let function = names[step.to], caller.function != function.function
+            else { continue }
+            let place = caller.inlined == caller.function ? "" : ", \(caller.inlined)"
+            profile.add(
+                .init(executor: .el2, function: function.function, caller: caller.function + place), step.count)
         }
     }
 

@@ -14,10 +14,24 @@ struct CounterLog: Equatable, Sendable {
         let instructions: Int
     }
 
+    /// How often one block was executed right after another.
+    struct Step: Equatable, Sendable {
+        /// Who executed the second.
+        let executor: InstructionCounts.Executor
+        /// The first one's address.
+        let from: UInt64
+        /// The second one's address.
+        let to: UInt64
+        /// How often.
+        let count: Int
+    }
+
     /// The counts of each row by its number; of a row that was measured several times their sum.
     private(set) var rows: [Int: InstructionCounts] = [:]
     /// The profile, if there is one.
     private(set) var blocks: [Block] = []
+    /// The profile's steps within one executor.
+    private(set) var steps: [Step] = []
 
     /// Reads a log.
     ///
@@ -38,6 +52,18 @@ struct CounterLog: Equatable, Sendable {
                     Block(
                         executor: InstructionCounts.Executor.allCases[executor], address: address,
                         instructions: instructions))
+                continue
+            }
+            if words[0] == "step" {
+                guard words.count == 6, let executor = Int(words[3]), let from = UInt64(words[2], radix: 16),
+                    let to = UInt64(words[4], radix: 16), let count = Int(words[5]),
+                    InstructionCounts.Executor.allCases.indices.contains(executor)
+                else { throw bad() }
+                // Between executors it is an exception or a return from it, and no call.
+                if words[1] == words[3] {
+                    let executor = InstructionCounts.Executor.allCases[executor]
+                    steps.append(Step(executor: executor, from: from, to: to, count: count))
+                }
                 continue
             }
             let numbers = words.dropFirst().compactMap { Int($0) }

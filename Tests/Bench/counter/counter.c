@@ -77,15 +77,16 @@ static void *processor_state, *hypervisor_configuration, *stage2_base, *x0;
 
 // The profile of one row: instructions by the start of their block. A key is the block's address with
 // the executor in bits 50:48, which repeat bit 47 in a canonical address.
+// Beside it are the steps from one block to the next, which tell who calls a function, and how often.
 enum { SPOTS = 1 << 18 };
 struct spot {
-    uint64_t key, count;
+    uint64_t key, from, count;
 };
 struct block {
     uint64_t key, length;
 };
-static struct spot *spots;
-static uint64_t profiled;
+static struct spot *spots, *steps;
+static uint64_t profiled, last_block;
 static bool is_profiling;
 
 static struct plugin_counter counter(enum executor executor, enum kind kind)
@@ -189,22 +190,37 @@ static void end(unsigned vcpu, void *unused)
     write_counters();
 }
 
-static void run_block(unsigned vcpu, void *argument)
+// Adds to a place in a table; the keys of a profile of blocks have no `from`.
+static void add(struct spot *table, uint64_t key, uint64_t from, uint64_t count)
 {
-    (void)vcpu;
-    const struct block *block = argument;
-    if (!is_profiling)
-        return;
-    size_t i = block->key * 0x9e3779b97f4a7c15 >> 46;
-    for (unsigned tries = 0; spots[i].key && spots[i].key != block->key; tries++) {
+    size_t i = (key ^ from * 3) * 0x9e3779b97f4a7c15 >> 46;
+    for (unsigned tries = 0; table[i].key && (table[i].key != key || table[i].from != from); tries++) {
         if (tries == SPOTS) {
             fprintf(stderr, "counter: the profile is full\n");
             exit(1);
         }
         i = (i + 1) % SPOTS;
     }
-    spots[i].key = block->key;
-    spots[i].count += block->length;
+    table[i].key = key;
+    table[i].from = from;
+    table[i].count += count;
+}
+
+static void run_block(unsigned vcpu, void *argument)
+{
+    (void)vcpu;
+    const struct block *block = argument;
+    if (!is_profiling)
+        return;
+    add(spots, block->key, 0, block->length);
+    add(steps, block->key, last_block, 1);
+    last_block = block->key;
+}
+
+static void write_place(uint64_t key)
+{
+    uint64_t high = key >> 63 ? 0xffff : 0;
+    fprintf(out, " %" PRIu64 " %" PRIx64, ((key >> 48) ^ high) & 7, (key & 0xffffffffffff) | high << 48);
 }
 
 static void translate(plugin_id id, struct qemu_plugin_tb *tb)
@@ -240,12 +256,19 @@ static void finish(plugin_id id, void *unused)
 {
     (void)id, (void)unused;
     for (size_t i = 0; spots && i < SPOTS; i++) {
-        if (!spots[i].key)
-            continue;
-        uint64_t high = spots[i].key >> 63 ? 0xffff : 0;
-        uint64_t address = (spots[i].key & 0xffffffffffff) | high << 48;
-        fprintf(out, "block %" PRIu64 " %" PRIx64 " %" PRIu64 "\n", ((spots[i].key >> 48) ^ high) & 7, address,
-                spots[i].count);
+        if (spots[i].key) {
+            fprintf(out, "block");
+            write_place(spots[i].key);
+            fprintf(out, " %" PRIu64 "\n", spots[i].count);
+        }
+    }
+    for (size_t i = 0; steps && i < SPOTS; i++) {
+        if (steps[i].key && steps[i].from) {
+            fprintf(out, "step");
+            write_place(steps[i].from);
+            write_place(steps[i].key);
+            fprintf(out, " %" PRIu64 "\n", steps[i].count);
+        }
     }
     fprintf(out, "total 0");
     write_counters();
@@ -263,6 +286,9 @@ __attribute__((visibility("default"))) int qemu_plugin_install(
         else if (!strncmp(arguments[i], "profile=", 8)) {
             profiled = strtoull(arguments[i] + 8, NULL, 10);
             spots = calloc(SPOTS, sizeof *spots);
+            steps = calloc(SPOTS, sizeof *steps);
+            if (!spots || !steps)
+                return -1;
         }
     }
     out = file ? fopen(file, "w") : NULL;
