@@ -9,7 +9,8 @@ public import SystemPackage
 public struct BenchmarkBaseline: Codable, Equatable, Sendable {
     /// The versions with which they were measured.
     public var versions: [String: String]
-    /// Kinds of instructions on the host's side by row.
+    /// By row: all instructions on the host's side, and the kinds of EL2's. How often the host's kernel
+    /// cleans a line or takes an interrupt meanwhile is not Martlet's.
     public var rows: [String: [InstructionCounts.Kind: Double]]
 
     /// From a report.
@@ -18,7 +19,8 @@ public struct BenchmarkBaseline: Codable, Equatable, Sendable {
         rows = (report.hosts[.martlet] ?? [:]).mapValues { measurement in
             var kinds: [InstructionCounts.Kind: Double] = [:]
             for kind in InstructionCounts.Kind.allCases {
-                let count = (measurement.hostSide(kind) * 100).rounded() / 100
+                let value = kind == .any ? measurement.hostSide() : measurement.share(of: .el2, kind)
+                let count = (value * 100).rounded() / 100
                 if count != 0 { kinds[kind] = count }
             }
             return kinds
