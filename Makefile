@@ -7,7 +7,7 @@ NEEDED := 6.3
 LAB := .build/debug/lab
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all images lint sizes run-host clean lab
+.PHONY: help setup demo test test-all images lint sizes run-host bench bench-check bench-profile clean lab
 
 help:
 	@echo "Martlet: protected KVM for arm64"
@@ -17,6 +17,7 @@ help:
 	@echo "  make test-all  the same with every machine"
 	@echo "  make images    build everything that runs in the machines"
 	@echo "  make run-host  a shell in the stock kernel"
+	@echo "  make bench     instructions of single operations, beside Linux' own KVM"
 	@echo "  make sizes     image sizes and lines of code"
 	@echo "  make lint      formatter and house rules"
 	@echo "  make setup     install what is missing on this machine"
@@ -32,6 +33,17 @@ test: lab
 
 test-all: lab
 	@$(LAB) test --all
+
+bench: lab
+	@$(LAB) bench
+
+bench-check: lab
+	@$(LAB) bench --check
+
+# make bench-profile ROW=normal/gic-read [HOST=linux-vhe]
+HOST ?= martlet
+bench-profile: lab
+	@$(LAB) bench --profile "$(ROW)" --host $(HOST)
 
 lab:
 	@version=$$($(SWIFT) --version 2>/dev/null | sed -n 's/.*Swift version \([0-9]*\.[0-9]*\).*/\1/p' | head -n 1); \

@@ -11,7 +11,7 @@ struct Lab: AsyncParsableCommand {
         commandName: "lab",
         abstract: "Prepares the machine, builds Martlet's images, runs and tests them in QEMU.",
         subcommands: [
-            Setup.self, Fetch.self, BuildImages.self, RunHost.self, Demo.self, RunTests.self, RunLint.self, Sizes.self,
-            ExplainPanic.self,
+            Setup.self, Fetch.self, BuildImages.self, RunHost.self, Demo.self, RunTests.self, Bench.self, RunLint.self,
+            Sizes.self, ExplainPanic.self,
         ])
 }

@@ -48,6 +48,10 @@ struct RunTests: AsyncParsableCommand {
             Progress.say("Machine code")
             report.add(try await MachineCode.check(images))
         }
+        if filter == nil {
+            Progress.say("Costs, in instructions")
+            report.add(try await Benchmark(images: images, machine: .cortexA72).check())
+        }
         Progress.say("System tests: \(scenarios.count) machines, \(machines) at a time")
         try await SystemTests(images: images).run(scenarios, machines: machines) { report.add($0) }
         if let json { try report.write(to: FilePath(json)) }

@@ -29,10 +29,20 @@ public struct VirtualMachine: Sendable {
         script: @Sendable (VirtualMachine) async throws -> Result
     ) async throws -> Result {
         try folder.makeFolder()
-        let console = try Console(file: folder.appending("console.log"))
         let disk = try configuration.disk.map { try blankDisk(mebibytes: $0, folder: folder) }
         let tree = configuration.firmware == .editedTree ? try await EditedTree.make(configuration, in: folder) : nil
-        let tool = Tool("qemu-system-aarch64", try configuration.arguments(for: boot, disk: disk, tree: tree))
+        let arguments = try configuration.arguments(for: boot, disk: disk, tree: tree)
+        return try await run(arguments: arguments, folder: folder, script: script)
+    }
+
+    /// The same for a machine that is described by QEMU's own arguments. Its serial port has to be the
+    /// standard streams.
+    static func run<Result: Sendable>(
+        arguments: [String], folder: FilePath, script: @Sendable (VirtualMachine) async throws -> Result
+    ) async throws -> Result {
+        try folder.makeFolder()
+        let console = try Console(file: folder.appending("console.log"))
+        let tool = Tool("qemu-system-aarch64", arguments)
         try folder.appending("command").write(tool.commandLine + "\n")
         // The serial port goes straight into the file; the end of the error stream is the machine's.
         let record = try FileDescriptor.open(console.file, .writeOnly, options: .append)

@@ -28,6 +28,14 @@ public struct ComparisonKernel: Sendable {
         return modules.entries.map { modules.appending("\($0)/vmlinuz") }.first(where: \.exists)
     }
 
+    /// The kernel's release, such as `7.3.4+deb13-arm64`; it is fetched if need be.
+    public func release() async throws -> String {
+        let kernel = try await fetch()
+        let name = kernel.lastComponent?.string ?? ""
+        if name.hasPrefix("vmlinuz-") { return String(name.dropFirst("vmlinuz-".count)) }
+        return kernel.removingLastComponent().lastComponent?.string ?? ""
+    }
+
     /// Downloads and unpacks it, unless that was done before.
     ///
     /// - Throws: ``LabError/packageUnavailable(_:)`` when the suite has none.
