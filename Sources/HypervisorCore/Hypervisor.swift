@@ -57,7 +57,7 @@ public struct Hypervisor<P: GuestProcessor>: ~Copyable {
     ) throws(CallStatus) {
         let snapshot = ControlSnapshot(features: features, on: processor)
         guard snapshot.isUsable else { throw .notSupported }
-        let memory = try MemoryState(boot: boot, features: features, on: processor)
+        let memory = try MemoryState.make(boot: boot, features: features, on: processor)
         guard let power = PowerState(boot, on: processor) else { throw .invalidParameter }
         let firmware = FirmwareFilter(on: processor)
 

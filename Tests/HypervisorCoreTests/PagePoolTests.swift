@@ -14,7 +14,7 @@ import Testing
 @Suite("The page pool")
 struct PagePoolTests {
     /// Frames of the pool that are free, as the ledger tells it, and whether it tells it rightly.
-    private func freeFrames(_ bench: HostBench, _ state: MemoryState) -> Set<UInt64> {
+    private func freeFrames(_ bench: HostBench, _ state: borrowing MemoryState) -> Set<UInt64> {
         let cpu = bench.machine[cpu: 0]
         var free: Set<UInt64> = []
         for range in bench.plan.ranges where range.page == .host {
@@ -96,11 +96,11 @@ struct PagePoolTests {
         let cpu = bench.machine[cpu: 0]
         bench.hypervisor.memory.withLock(on: cpu) { state in
             #expect(state.ledger.state(of: Frame(0x42000), on: cpu) == .hypervisor(.free(.toppedUp, order: 8)))
-            #expect(state.pool.hasToppedUpPages)
+            #expect(Bool(state.pool.hasToppedUpPages))
             var taken: Set<UInt64> = []
             while let frame = state.pool.takeToppedUp(on: cpu)?.number { taken.insert(frame) }
             #expect(taken == Set(0x42000..<0x42100).union(0x42300..<0x42400))
-            #expect(!state.pool.hasToppedUpPages)
+            #expect(Bool(!state.pool.hasToppedUpPages))
             for frame in taken { state.pool.returnTable(Frame(frame), on: cpu) }
             #expect(state.ledger.state(of: Frame(0x42300), on: cpu) == .hypervisor(.free(.toppedUp, order: 8)))
         }
@@ -123,9 +123,9 @@ struct PagePoolTests {
             while state.pool.freePages > PagePool.ownershipThreshold, let frame = state.pool.takeTable(on: cpu) {
                 taken.append(frame)
             }
-            #expect(state.pool.canChangeOwnership)
+            #expect(Bool(state.pool.canChangeOwnership))
             #expect(state.pool.takeTable(on: cpu) != nil)
-            #expect(!state.pool.canChangeOwnership)
+            #expect(Bool(!state.pool.canChangeOwnership))
             while state.pool.freePages > PagePool.reserve, let frame = state.pool.takeTable(on: cpu) {
                 taken.append(frame)
             }

@@ -189,7 +189,6 @@ struct PageTableTests {
         var random = SeededGenerator(seed: seed)
         var plain: [UInt64: UInt64] = [:]
         bench.hypervisor.memory.withLock(on: cpu) { state in
-            var source = state.pool
             for step in 0..<80 {
                 // A part of the address space that nothing uses; frames of EL2's own.
                 let first: UInt64 = 1 << 34 | 500 + random.next() % 24
@@ -200,7 +199,7 @@ struct PageTableTests {
                     try state.hypervisorTable.assign(
                         InputRange(first: first, end: first + count),
                         isMapped ? .pages(from: Frame(base), Stage1Attributes(.readOnly)) : .nothing,
-                        tablesFrom: &source, on: cpu)
+                        tablesFrom: &state.pool, on: cpu)
                 } catch {
                     Issue.record("seed \(seed), step \(step): out of tables")
                 }

@@ -60,7 +60,7 @@ struct ProtectedVMTests {
                     #expect(isSunk)
                 }
             }
-            #expect(state.pool.canChangeOwnership, "the sinks had pages of their own")
+            #expect(Bool(state.pool.canChangeOwnership), "the sinks had pages of their own")
         }
         bench.expectNoViolations()
     }

@@ -5,7 +5,7 @@
 import HypervisorInterface
 
 /// A count for each `RunExit`.
-struct ExitCounters: Sendable {
+struct ExitCounters: ~Copyable, Sendable {
     private var counts: InlineArray<13, UInt64> = InlineArray(repeating: 0)
 
     /// Counts an exit.

@@ -6,7 +6,7 @@ public import Arm
 public import Machine
 
 /// Something that hands out zeroed pages of the hypervisor for page tables.
-public protocol FrameSource {
+public protocol FrameSource: ~Copyable {
     /// A zeroed page, or nil if there is none left for this purpose.
     mutating func takeTable(on processor: some Processor) -> Frame<HostPhysical>?
     /// Takes a page back that no table refers to and no TLB can reach any more.

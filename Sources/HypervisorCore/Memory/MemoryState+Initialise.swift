@@ -12,9 +12,9 @@ extension MemoryState {
     /// - Throws: `invalidParameter` for a block that contradicts itself or the machine, `noMemory`
     ///   if the superpages don't suffice. EL2 may then run on its final tables or on the temporary
     ///   ones; both are good enough for `withdraw`.
-    public init(
+    public static func make(
         boot: BootBlock, features: CPUFeatures, on processor: some Processor
-    ) throws(CallStatus) {
+    ) throws(CallStatus) -> MemoryState {
         let map = try boot.memoryMap(on: processor)
         guard let geometry = TranslationGeometry.stage2(physicalAddressBits: features.physicalAddressBits),
             features.hasGranule4K
@@ -29,28 +29,25 @@ extension MemoryState {
         var table = PageTable<Stage1Attributes>(root: root, geometry: .stage1, regime: .hypervisor)
         let ledgerBytes: UInt64
         do throws(TableError) {
-            try Self.mapHypervisor(boot, into: &table, &early, on: processor)
-            ledgerBytes = try Self.mapLedger(map, into: &table, &early, on: processor)
+            try mapHypervisor(boot, into: &table, &early, on: processor)
+            ledgerBytes = try mapLedger(map, into: &table, &early, on: processor)
         } catch {
             throw .noMemory
         }
-        processor.adoptHypervisorRoot(root)
-        self.features = features
-        self.map = map
-        self.ledgerBytes = ledgerBytes
-        ledger = Ledger()
-        pool = PagePool(ledger: ledger)
-        hypervisorTable = table
-        hypervisorPages = 0
-
         // A concatenated root is aligned to its size (DDI 0487, D8.2.6).
         guard let hostRoot = early.takeRoot(pages: geometry.rootPages, on: processor) else { throw .noMemory }
-        hostTable = PageTable(root: hostRoot, geometry: geometry, regime: .stage2)
-        recordOwners(boot, on: processor)
+        processor.adoptHypervisorRoot(root)
+        let ledger = Ledger()
+        var state = MemoryState(
+            features: features, map: map, ledger: ledger, pool: PagePool(ledger: ledger), hypervisorTable: table,
+            hostTable: PageTable(root: hostRoot, geometry: geometry, regime: .stage2), hypervisorPages: 0,
+            ledgerBytes: ledgerBytes)
+        state.recordOwners(boot, on: processor)
         while let rest = early.takeRest(on: processor) {
-            pool.add(rest, origin: .superpage, on: processor)
+            state.pool.add(rest, origin: .superpage, on: processor)
         }
-        try buildHostTable(on: processor)
+        try state.buildHostTable(on: processor)
+        return state
     }
 
     /// Image, boot block, per-CPU areas without the stacks' guard pages, and all superpages.

@@ -6,7 +6,7 @@ public import Arm
 import HypervisorInterface
 
 /// Ownership of memory and the tables derived from it.
-public struct MemoryState: Sendable {
+public struct MemoryState: ~Copyable, Sendable {
     let features: CPUFeatures
     /// What each physical address is.
     public let map: MemoryMap

@@ -10,7 +10,7 @@ public import Machine
 ///
 /// Pages that came with the installation and pages that the host donated later are kept apart and
 /// never merge: the latter can go back to the host.
-public struct PagePool: Sendable {
+public struct PagePool: ~Copyable, Sendable {
     /// The largest block: 2 MiB.
     public static let maximumOrder: UInt8 = 9
     /// The most table pages that one change of ownership can need: two for the host's stage-2, six

@@ -12,7 +12,7 @@ extension PageTable {
     /// A block that is only partly in the range is split; a table whose entries have become one
     /// block, or all invalid, is put together again. Tables come from `frames`.
     /// - Parameter range: input pages, inside the geometry.
-    public mutating func assign<Frames: FrameSource>(
+    public mutating func assign<Frames: FrameSource & ~Copyable>(
         _ range: InputRange, _ mapping: Mapping<Attributes>, tablesFrom frames: inout Frames,
         on processor: some Processor
     ) throws(TableError) {
@@ -24,7 +24,7 @@ extension PageTable {
             &stale, &frames, processor)
     }
 
-    private mutating func assign<Frames: FrameSource, P: Processor>(
+    private mutating func assign<Frames: FrameSource & ~Copyable, P: Processor>(
         _ range: InputRange, _ mapping: Mapping<Attributes>.From, in table: Frame<HostPhysical>,
         _ level: Level, _ stale: inout StaleEntries, _ frames: inout Frames, _ processor: P
     ) throws(TableError) {
@@ -49,7 +49,7 @@ extension PageTable {
     }
 
     /// The table below an entry, made if there is none.
-    private mutating func descend<Frames: FrameSource, P: Processor>(
+    private mutating func descend<Frames: FrameSource & ~Copyable, P: Processor>(
         _ old: Descriptor<Attributes>, _ at: Address<HypervisorVirtual>, _ level: Level, _ start: UInt64,
         _ stale: inout StaleEntries, _ frames: inout Frames, _ processor: P
     ) throws(TableError) -> Frame<HostPhysical> {
@@ -77,7 +77,7 @@ extension PageTable {
     }
 
     /// Replaces an entry whose whole input range gets one new descriptor.
-    private mutating func replace<Frames: FrameSource, P: Processor>(
+    private mutating func replace<Frames: FrameSource & ~Copyable, P: Processor>(
         _ old: Descriptor<Attributes>, by new: Descriptor<Attributes>, _ at: Address<HypervisorVirtual>,
         _ level: Level, _ start: UInt64, _ stale: inout StaleEntries, _ frames: inout Frames, _ processor: P
     ) {
@@ -103,7 +103,7 @@ extension PageTable {
     }
 
     /// Replaces the table below an entry by what its entries amount to, if they amount to one.
-    private mutating func collapse<Frames: FrameSource, P: Processor>(
+    private mutating func collapse<Frames: FrameSource & ~Copyable, P: Processor>(
         _ child: Frame<HostPhysical>, _ at: Address<HypervisorVirtual>, _ level: Level, _ start: UInt64,
         changed page: UInt64, _ stale: inout StaleEntries, _ frames: inout Frames, _ processor: P
     ) {
@@ -159,7 +159,7 @@ extension PageTable {
     }
 
     /// Frees a table and all below it. No walker can reach them any more.
-    private func free<Frames: FrameSource, P: Processor>(
+    private func free<Frames: FrameSource & ~Copyable, P: Processor>(
         _ table: Frame<HostPhysical>, _ parent: Level, _ frames: inout Frames, _ processor: P
     ) {
         if let level = parent.next, level.next != nil {
