@@ -199,7 +199,7 @@ extension AbstractState {
         case (2, 0, 1, 1, 4): return Choice(free: 0, fixed: 8)  // OSLSR_EL1: there is a lock, and it is open.
         case (2, 0, _, _, _): return zero  // Debug: nothing happens.
         case (3, 3, 14, 2, 0...2): return zero  // The physical timer: off, and deaf.
-        case (1, 0, 7, 6, 2), (1, 0, 7, 10, 2), (1, 0, 7, 14, 2): return trap.isRead ? nil : zero  // By set and way.
+        case (1, 0, 7, 6, 2), (1, 0, 7, 10, 2), (1, 0, 7, 14, 2): return zero  // By set and way.
         case (3, 0, 1, 0, 1): return zero  // ACTLR_EL1.
         default: return nil
         }

@@ -125,8 +125,10 @@ extension AbstractState {
     public func afterEntry(_ name: VCPUName, finding seen: GuestRegisters) throws(Disagreement) -> AbstractState {
         guard let vcpu = vcpu(name), vcpu.runner != nil else { throw Disagreement("nobody runs vCPU \(name)") }
         var due = vcpu.registers
+        var seen = seen
         // ISTATUS is the timer's own to compute.
         due.timerControl &= 3
+        seen.timerControl &= 3
         for (index, choice) in vcpu.choices {
             guard seen.general[index] & ~choice.free == choice.fixed else {
                 throw Disagreement("x\(index) is \(hex(seen.general[index])), which may not be")

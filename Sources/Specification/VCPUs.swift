@@ -104,7 +104,7 @@ public struct VCPUName: Hashable, Sendable {
 
     /// The affinity that the guest reads in MPIDR_EL1 and names the vCPU by: 16 to a cluster, as
     /// ICC_SGI1R_EL1 counts.
-    public var affinity: UInt64 { index % 16 | index / 16 << 8 }
+    public var affinity: UInt64 { index % 16 | (index / 16) << 8 }
 }
 
 extension AbstractState {
