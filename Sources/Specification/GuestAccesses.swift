@@ -193,7 +193,7 @@ extension AbstractState {
         let zero = Choice(free: 0)
         switch (trap.name[0], trap.name[1], trap.name[2], trap.name[3], trap.name[4]) {
         case (3, 0, 0, 1...7, _):
-            return trap.isRead ? identity(trap.name[3], trap.name[4], machines[name.machine]?.inputBits ?? 0) : nil
+            return trap.isRead ? identity(trap.name[3], trap.name[4], name) : nil
         case (3, 0, 12, 11, 6...7): return trap.isRead ? nil : zero  // Group 0: nobody listens.
         case (3, 0, 12, 12, 5): return Choice(free: 0, fixed: 7)  // ICC_SRE_EL1: system registers, always.
         case (2, 0, 1, 1, 4): return Choice(free: 0, fixed: 8)  // OSLSR_EL1: there is a lock, and it is open.
@@ -207,10 +207,14 @@ extension AbstractState {
 
     /// Which 4-bit fields of an identification register may say anything, because guests have what
     /// they name; all others say that there is nothing.
-    private func identity(_ crm: UInt64, _ op2: UInt64, _ inputBits: UInt64) -> Choice {
+    func identity(_ crm: UInt64, _ op2: UInt64, _ name: VCPUName) -> Choice {
         func fields(_ list: UInt64...) -> UInt64 { list.reduce(0) { $0 | 0xF << ($1 * 4) } }
+        let inputBits = machines[name.machine]?.inputBits ?? 0
+        let isScalable = vcpu(name)?.registers.vectorLength ?? 0 > 0
         switch (crm, op2) {
-        case (4, 0): return Choice(free: fields(4, 5, 6, 7, 12, 14, 15), fixed: 0x11)  // AArch64 only; no SVE, no AMU
+        case (4, 0):  // AArch64 only; no AMU, no RME, no EL2
+            return Choice(free: fields(4, 5, 6, 7, 12, 14, 15) | (isScalable ? fields(8) : 0), fixed: 0x11)
+        case (4, 4): return Choice(free: isScalable ? ~0 : 0)
         case (4, 1): return Choice(free: fields(0, 1))  // no MTE, no SME
         case (5, 0): return Choice(free: 0, fixed: 0x10_1006)  // two breakpoints, two watchpoints, no PMU
         case (6, 0): return Choice(free: ~fields(0, 6))  // no TME

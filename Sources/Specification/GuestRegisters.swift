@@ -35,8 +35,16 @@ public struct GuestRegisters: Equatable, Sendable {
     public var system: [UInt64]
     /// The five keys of pointer authentication, low halves first.
     public var keys: [UInt64]
-    /// FPCR, FPSR, then `v0`…`v31`, low halves first.
+    /// FPCR and FPSR.
+    public var vectorStatus: [UInt64] = [0, 0]
+    /// Quadwords of the longest scalable vector; 0 without scalable vectors. A vCPU has it for life.
+    public var vectorLength: UInt64
+    /// ZCR_EL1, with scalable vectors.
+    public var vectorControl: UInt64 = 0
+    /// `v0`…`v31` or, with scalable vectors, `z0`…`z31`: doublewords, low ones first.
     public var vectors: [UInt64]
+    /// `p0`…`p15` and FFR, with scalable vectors: halfwords, low ones first.
+    public var predicates: [UInt16]
     /// CNTV_CTL_EL0, with ISTATUS as the guest left it.
     public var timerControl: UInt64 = 0
     /// CNTV_CVAL_EL0.
@@ -48,13 +56,15 @@ public struct GuestRegisters: Equatable, Sendable {
 
     /// The registers of a vCPU that starts: the MMU and caches off, interrupts masked, everything
     /// else zero (DEN0022, 6.4).
-    public init(entry: UInt64, context: UInt64) {
+    public init(entry: UInt64, context: UInt64, vectorLength: UInt64 = 0) {
+        self.vectorLength = vectorLength
+        vectors = Array(repeating: 0, count: 64 * max(1, Int(vectorLength)))
+        predicates = Array(repeating: 0, count: 17 * Int(vectorLength))
         general = [context] + Array(repeating: 0, count: 30)
         programCounter = entry
         processorState = Self.maskedEL1
         system = Array(repeating: 0, count: Int(VCPURegister.System.mpidr.rawValue))
         keys = Array(repeating: 0, count: 10)
-        vectors = Array(repeating: 0, count: 66)
         activePriorities = Array(repeating: 0, count: 8)
         self[.sctlr] = 0x30D0_0800
     }
@@ -108,10 +118,13 @@ public struct GuestRegisters: Equatable, Sendable {
             ("PC", programCounter, due.programCounter), ("PSTATE", processorState, due.processorState),
             ("SP_EL0", stackPointerEL0, due.stackPointerEL0), ("CNTV_CTL_EL0", timerControl, due.timerControl),
             ("CNTV_CVAL_EL0", timerCompare, due.timerCompare), ("ICH_VMCR_EL2", interface, due.interface),
+            ("FPCR", vectorStatus[0], due.vectorStatus[0]), ("FPSR", vectorStatus[1], due.vectorStatus[1]),
+            ("ZCR_EL1", vectorControl, due.vectorControl),
         ]
         for (name, seen, due) in pairs where seen != due { return "\(name) is \(hex(seen)) where \(hex(due)) is due" }
         if keys != due.keys { return "the keys are others" }
         if vectors != due.vectors { return "the vector registers are others" }
+        if predicates != due.predicates { return "the predicates are others" }
         if activePriorities != due.activePriorities { return "the active priorities are others" }
         return nil
     }

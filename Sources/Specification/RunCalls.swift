@@ -191,7 +191,7 @@ extension VCPU {
         runner = cpu
         if case .starting(let entry, let context) = power {
             power = .on
-            registers = GuestRegisters(entry: entry, context: context)
+            registers = GuestRegisters(entry: entry, context: context, vectorLength: registers.vectorLength)
             pending = nil
         }
         defer { pending = nil }

@@ -38,7 +38,16 @@ struct GuestView {
         seen.stackPointerEL0 = cpu.read(.spEL0)
         seen.system = Self.system.map { cpu.read($0) }
         if CPUFeatures(of: cpu).hasPointerAuthentication { seen.keys = Self.keys.map { cpu.read($0) } }
-        if hasVectors { seen.vectors = Array(cpu.machine.vectors[cpu.index][0..<66]) }
+        if hasVectors {
+            let own = cpu.machine.vectors[cpu.index]
+            let visible = own.visible(max(1, Int(due.vectorLength)))
+            seen.vectorStatus = own.control
+            seen.vectors = visible.vectors.flatMap { $0 }
+            if due.vectorLength > 0 {
+                seen.predicates = visible.predicates.flatMap { $0 }
+                seen.vectorControl = cpu.read(.zcrEL1)
+            }
+        }
         seen.timerControl = cpu.read(.cntvCtlEL0)
         seen.timerCompare = cpu.read(.cntvCvalEL0)
         seen.interface = cpu.read(.ichVmcrEL2)
@@ -57,12 +66,28 @@ struct GuestView {
         if CPUFeatures(of: cpu).hasPointerAuthentication {
             for (name, value) in zip(Self.keys, registers.keys) { cpu.write(name, value) }
         }
-        if hasVectors { cpu.machine.vectors[cpu.index].replaceSubrange(0..<66, with: registers.vectors) }
+        if hasVectors { setVectors(registers) }
         cpu.write(.cntvCtlEL0, registers.timerControl)
         cpu.write(.cntvCvalEL0, registers.timerCompare)
         cpu.write(.ichVmcrEL2, registers.interface)
         cpu.write(.ichAp0r0EL2, registers.activePriorities[0])
         cpu.write(.ichAp1r0EL2, registers.activePriorities[4])
+    }
+
+    private func setVectors(_ registers: GuestRegisters) {
+        let length = Int(registers.vectorLength)
+        let words = 2 * max(1, length)
+        var own = cpu.machine.vectors[cpu.index]
+        own.control = registers.vectorStatus
+        for index in 0..<32 {
+            own.vectors[index].replaceSubrange(0..<words, with: registers.vectors[index * words..<(index + 1) * words])
+        }
+        for index in 0..<17 where length > 0 {
+            own.predicates[index].replaceSubrange(
+                0..<length, with: registers.predicates[index * length..<(index + 1) * length])
+        }
+        cpu.machine.vectors[cpu.index] = own
+        if length > 0 { cpu.write(.zcrEL1, registers.vectorControl) }
     }
 
     /// The list registers as they are.
@@ -72,7 +97,7 @@ struct GuestView {
 /// Registers of a CPU that a run must leave as they were.
 struct HostView {
     private let values: [SystemRegister: UInt64]
-    private let vectors: [UInt64]
+    private let vectors: VectorRegisters
 
     private static let controls: [SystemRegister] = [
         .hcrEL2, .vttbrEL2, .vtcrEL2, .cptrEL2, .mdcrEL2, .cnthctlEL2, .cntvoffEL2, .vmpidrEL2, .hstrEL2, .ichHcrEL2,
@@ -81,12 +106,18 @@ struct HostView {
 
     /// What is the host's own.
     private static func own(_ cpu: SimulatedCPU) -> [SystemRegister] {
-        GuestView.system + [.spEL0] + (CPUFeatures(of: cpu).hasPointerAuthentication ? GuestView.keys : [])
+        let features = CPUFeatures(of: cpu)
+        return GuestView.system + [.spEL0] + (features.hasPointerAuthentication ? GuestView.keys : [])
+            + (features.hasSVE ? [.zcrEL1] : [])
     }
 
     init(_ cpu: SimulatedCPU) {
-        values = (Self.own(cpu) + Self.controls).reduce(into: [:]) { $0[$1] = cpu.read($1) }
-        vectors = cpu.machine.vectors[cpu.index]
+        let isScalable = CPUFeatures(of: cpu).hasSVE
+        let registers = Self.own(cpu) + Self.controls + (isScalable ? [.zcrEL2] : [])
+        values = registers.reduce(into: [:]) { $0[$1] = cpu.read($1) }
+        // Without scalable vectors there is nothing above v0…v31.
+        let all = cpu.machine.vectors[cpu.index]
+        vectors = isScalable ? all : all.visible(1)
     }
 
     /// The first register that is not as it was.
@@ -102,6 +133,8 @@ struct HostView {
         for register in own(cpu) where register != .sctlrEL1 && register != .tcrEL1 {
             cpu.write(register, random.next())
         }
-        for word in cpu.machine.vectors[cpu.index].indices { cpu.machine.vectors[cpu.index][word] = random.next() }
+        var vectors = VectorRegisters(random.next())
+        for index in vectors.vectors.indices { vectors.vectors[index][Int(random.next() % 32)] = random.next() }
+        cpu.machine.vectors[cpu.index] = vectors
     }
 }

@@ -128,7 +128,8 @@ extension RandomGuests {
     private func registers(on cpu: Int) throws {
         let handle = anyHandle()
         let numbers: [UInt64] = [
-            below(31), below(31), 0x100 + below(8), 0x101, 0x102, 0x200 + below(0x18), 0x300 + below(32),
+            below(31), below(31), 0x100 + below(10), 0x101, 0x102, 0x200 + below(0x18), 0x300 + below(32),
+            0x400 + below(0x40), 0x1000 + below(0x90), 0x1000 + below(0x480),
         ]
         let number = below(12) == 0 ? below(0x400) : one(of: numbers)
         let index = anyIndex(handle)
@@ -139,6 +140,12 @@ extension RandomGuests {
             return
         }
         var value = random.next()
+        if number == 0x108 {
+            value = below(4) == 0 ? below(20) : 1 << below(5)
+            // Afterwards there is nothing in the vector registers that means anything.
+            let registers = state.vcpu(VCPUName(handle, index))?.registers
+            if let registers, registers.vectors.contains(where: { $0 != 0 }) { return }
+        }
         if number == 0x102 { value = below(3) == 0 ? random.next() : randomState() | random.next() & 0xF << 8 }
         // With all walks off nothing in the model is translated.
         if number == 0x204 { value &= ~(1 << 7 | 1 << 23) }
@@ -191,6 +198,9 @@ extension RandomGuests {
             guard let pages = freeBlock(HostCall.pagesPerVCPU) else { return }
             let start: VCPUStart = index == 0 || kind == .normal && below(4) == 0 ? .on : .off
             try make(CallRegisters(.createVCPU, handle, index, pages, start.rawValue), on: cpu)
+            guard below(2) == 0 else { continue }
+            let length = VCPURegister.vectorLength.number
+            try make(CallRegisters(.setRegister, handle, index, length, one(of: [1, 2, 4, 8, 16])), on: cpu)
         }
         for page: UInt64 in [0x80000, 0x200] {
             let frame = 0x42800 + below(0x200)

@@ -74,8 +74,13 @@ final class RandomGuests: SimulatedGuest, @unchecked Sendable {
         if visit.entries == 0 { try checkFirstEntry(visit, view) }
         let before = state.vcpu(visit.name)?.registers ?? GuestRegisters(entry: 0, context: 0)
         state = try state.afterEntry(visit.name, finding: view.registers(before))
-        guard cpu.read(.cptrEL2) >> 10 & 1 == (visit.hasVectors ? 0 : 1) else {
-            throw RandomHost.Failure("vector registers do not trap until the first use")
+        // TFP and TZ: everything traps until the first use, and scalable vectors where there are none.
+        let traps: UInt64 = !visit.hasVectors ? 0x500 : before.vectorLength == 0 ? 0x100 : 0
+        guard cpu.read(.cptrEL2) & 0x500 == traps else {
+            throw RandomHost.Failure("vector registers trap as \(hex(cpu.read(.cptrEL2)))")
+        }
+        if visit.hasVectors, before.vectorLength > 0, cpu.read(.zcrEL2) != before.vectorLength - 1 {
+            throw RandomHost.Failure("the guest has a vector length of \(cpu.read(.zcrEL2))")
         }
         visit.entries += 1
         visits[cpu.index] = visit
@@ -121,7 +126,14 @@ final class RandomGuests: SimulatedGuest, @unchecked Sendable {
         if below(3) == 0 { new.processorState = randomState() }
         if below(4) == 0 { new.stackPointerEL0 = random.next() }
         if below(4) == 0, state.features.hasPointerAuthentication { new.keys[Int(below(10))] = random.next() }
-        if below(2) == 0, hasVectors { new.vectors[Int(below(66))] = random.next() }
+        if below(2) == 0, hasVectors {
+            new.vectors[Int(below(UInt64(new.vectors.count)))] = random.next()
+            new.vectorStatus[Int(below(2))] = random.next() & 0xFFFF_FFFF
+            if new.vectorLength > 0 {
+                new.predicates[Int(below(UInt64(new.predicates.count)))] = UInt16(below(1 << 16))
+                new.vectorControl = below(16)
+            }
+        }
         if below(3) == 0 { (new.timerControl, new.timerCompare) = (below(8), random.next()) }
         if below(4) == 0 { new.interface = random.next() & 0xFFFF_FFFF }
         if below(4) == 0 { new.activePriorities[one(of: [0, 4])] = random.next() & 0xFFFF_FFFF }
@@ -257,13 +269,14 @@ final class RandomGuests: SimulatedGuest, @unchecked Sendable {
             view.set(registers)
         }
         let wait: UInt64 = below(2) * 2
+        let isScalable = registers.vectorLength > 0
         let esr: UInt64 =
             switch event {
             case .interrupt, .systemError, .narrowState: random.next()
             case .waitForInterrupt: 0x01 << 26 | 1 << 25 | wait
             case .waitForEvent: 0x01 << 26 | 1 << 25 | wait | 1
-            case .firstVector: 0x07 << 26 | 1 << 25
-            case .undefined: one(of: [0x00, 0x19, 0x06, 0x1D]) << 26 | 1 << 25
+            case .firstVector: (isScalable && below(2) == 0 ? 0x19 : 0x07) << 26 | 1 << 25
+            case .undefined: one(of: isScalable ? [0x00, 0x06, 0x1D] : [0x00, 0x19, 0x06, 0x1D]) << 26 | 1 << 25
             case .register(let trap): trap.syndrome
             }
         let far = random.next()
