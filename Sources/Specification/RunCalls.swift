@@ -95,7 +95,11 @@ extension AbstractState {
             // The list registers come back as they were given: no guest has seen them.
             return (next, .off(next.report(.cpuOff, [], of: call.vcpu, lists: call.lists)))
         }
-        next.change(call.vcpu) { $0.begin(call, on: cpu, features) }
+        let offset = machines[call.vcpu.machine]?.counterOffset ?? 0
+        next.change(call.vcpu) {
+            $0.counterOffset = offset
+            $0.begin(call, on: cpu, features)
+        }
         return (next, .entered(lists: Self.usableLists(call), control: Self.interfaceControl(call)))
     }
 
@@ -147,10 +151,12 @@ extension AbstractState {
     /// What the host is told. Of a protected vCPU, x9 (how far interrupts get) and the list registers
     /// always; the timer only where the host must wake it; whether it fires, always.
     func report(_ exit: RunExit, _ values: [UInt64], of name: VCPUName, lists: [UInt64]) -> RunReport {
-        guard let machine = machines[name.machine], let registers = vcpu(name)?.registers else {
+        guard let machine = machines[name.machine], let vcpu = vcpu(name) else {
             preconditionFailure("a report of a vCPU that does not exist")
         }
-        var timer = [registers.timerControl, registers.timerCompare &+ machine.counterOffset]
+        let registers = vcpu.registers
+        let offset = vcpu.runner == nil ? machine.counterOffset : vcpu.counterOffset
+        var timer = [registers.timerControl, registers.timerCompare &+ offset]
         var values = values
         if machine.kind == .protected {
             if exit != .waitForInterrupt { timer = [registers.isTimerFiring ? 5 : 0, 0] }

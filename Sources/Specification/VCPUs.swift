@@ -79,6 +79,8 @@ public struct VCPU: Equatable, Sendable {
     public internal(set) var power: VCPUPower
     /// The CPU that runs it.
     public internal(set) var runner: Int?
+    /// CNTVOFF_EL2 of its last run: the host may change the VM's in the middle of it.
+    public internal(set) var counterOffset: UInt64 = 0
     /// What the guest finds when it goes on.
     public internal(set) var registers = GuestRegisters(entry: 0, context: 0)
     /// General registers of which only a part is certain, until the guest has seen them.

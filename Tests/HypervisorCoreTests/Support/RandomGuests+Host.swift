@@ -21,9 +21,7 @@ extension RandomGuests {
         for processor in bench.machine.allCPUs { processor.write(.cntpctEL0, count) }
         if state.machines.count < 3, below(4) == 0 { try makeVM(on: cpu) }
         // What never runs again makes room.
-        if below(6) == 0, state.machines.values.contains(where: { $0.isOver || $0.life == .ending }) {
-            try destroy(on: cpu)
-        }
+        if below(6) == 0, state.machines.values.contains(where: \.isDead) { try destroy(on: cpu) }
         switch below(20) {
         case 0..<10: try run(on: cpu)
         case 10..<14: try registers(on: cpu)
@@ -44,7 +42,9 @@ extension RandomGuests {
         let observing = bench.observation(before: state, physicalCount: count)
         let answer = bench.hvc(call, on: cpu)
         let name = HostCall(rawValue: UInt32(truncatingIfNeeded: call.x0)).map { "\($0)" } ?? "?"
-        note("\(name): \(CallStatus(rawValue: Int64(bitPattern: answer.x0)).map { "\($0)" } ?? "?")")
+        let status = CallStatus(rawValue: Int64(bitPattern: answer.x0)).map { "\($0)" } ?? "?"
+        note("\(name): \(status)")
+        if let kind = state.machines[call.x1]?.kind { note("\(kind) \(name): \(status)") }
         do {
             state = try state.after(call, on: cpu, answer: answer, observing: observing)
         } catch {
@@ -73,13 +73,26 @@ extension RandomGuests {
         return below(4) << 62 | physical | rest | interrupt
     }
 
-    private func run(on cpu: Int) throws {
+    /// A vCPU, most often one that another CPU does not run and that is not off.
+    private func anyVCPU() -> VCPUName {
+        // One that was just turned on waits, so that others meet it like that.
+        let isPatient = below(6) > 0
+        let ready = state.machines.filter { !$0.value.isDead }.flatMap { handle, machine in
+            machine.vcpus.filter {
+                $0.value.runner == nil && (isPatient ? $0.value.power == .on : $0.value.power != .off)
+            }.keys.map { VCPUName(handle, $0) }
+        }
         let handle = anyHandle()
+        guard !ready.isEmpty, below(6) > 0 else { return VCPUName(handle, anyIndex(handle)) }
+        return one(of: ready.sorted { ($0.machine, $0.index) < ($1.machine, $1.index) })
+    }
+
+    private func run(on cpu: Int) throws {
         let listCount = below(16) == 0 ? below(16) : below(5)
         var request = below(16) | listCount << 8
         if below(16) == 0 { request |= 1 << below(64) }
         let call = RunCall(
-            VCPUName(handle, anyIndex(handle)), request: request, completion: random.next() >> below(64),
+            anyVCPU(), request: request, completion: random.next() >> below(64),
             lists: (0..<4).map { _ in anyList() })
         let processor = bench.machine[cpu: cpu]
         if below(4) == 0 { HostView.fill(processor, &random) }
@@ -136,7 +149,6 @@ extension RandomGuests {
         let isProtected = state.machines[handle]?.kind == .protected
         guard below(isProtected ? 5 : 2) > 0 else {
             try make(CallRegisters(.getRegister, handle, index, number), on: cpu)
-            note("\(isProtected ? "protected" : "normal") get")
             return
         }
         var value = random.next()
@@ -149,8 +161,7 @@ extension RandomGuests {
         if number == 0x102 { value = below(3) == 0 ? random.next() : randomState() | random.next() & 0xF << 8 }
         // With all walks off nothing in the model is translated.
         if number == 0x204 { value &= ~(1 << 7 | 1 << 23) }
-        let answer = try make(CallRegisters(.setRegister, handle, index, number, value, random.next()), on: cpu)
-        note("\(isProtected ? "protected" : "normal") set: \(answer.x0 == 0)")
+        try make(CallRegisters(.setRegister, handle, index, number, value, random.next()), on: cpu)
     }
 
     // MARK: Memory
@@ -210,12 +221,17 @@ extension RandomGuests {
                     : CallRegisters(.donateToGuest, handle, page, frame, 2, below(2)), on: cpu)
         }
         if kind == .protected { try make(CallRegisters(.allowMMIO, handle, 0x9000, 2), on: cpu) }
+        // Where the first vCPU starts, and with what.
+        for number: UInt64 in [0, 3, 0x101, 0x102] where below(2) == 0 {
+            let value = number == 0x102 ? randomState() : random.next()
+            try make(CallRegisters(.setRegister, handle, 0, number, value), on: cpu)
+        }
     }
 
     /// The first step of an end, some, or all of them.
     private func destroy(on cpu: Int) throws {
-        let ending = state.machines.filter { $0.value.life == .ending || $0.value.isOver }.keys.sorted()
-        let handle = ending.first ?? anyHandle()
+        let dead = state.machines.filter { $0.value.isDead }.keys.sorted()
+        let handle = dead.first ?? anyHandle()
         for _ in 0..<one(of: [1, 3, 60, 2000]) {
             let answer = try make(CallRegisters(.destroyVM, handle), on: cpu)
             guard state.machines[handle] != nil, answer.x0 == 0 else { break }
@@ -242,5 +258,12 @@ extension RandomGuests {
         if let first = bench.differences(from: state, stride: 97).first { throw RandomHost.Failure(first) }
         if let first = bench.guestTableDifferences(state).first { throw RandomHost.Failure(first) }
         if let first = bench.machine.violations.first { throw RandomHost.Failure(first.description) }
+    }
+}
+
+extension Specification.Machine {
+    /// Whether nothing of it will ever run again by itself.
+    fileprivate var isDead: Bool {
+        life == .ending || isOver || vcpus.values.allSatisfy { $0.power == .off && $0.runner == nil }
     }
 }

@@ -108,7 +108,7 @@ final class RandomGuests: SimulatedGuest, @unchecked Sendable {
         guard cpu.read(.vmpidrEL2) == 1 << 31 | visit.name.affinity else {
             throw RandomHost.Failure("MPIDR_EL1 is \(hex(cpu.read(.vmpidrEL2)))")
         }
-        guard cpu.read(.cntvoffEL2) == state.machines[visit.name.machine]?.counterOffset else {
+        guard cpu.read(.cntvoffEL2) == state.vcpu(visit.name)?.counterOffset else {
             throw RandomHost.Failure("CNTVOFF_EL2 is \(hex(cpu.read(.cntvoffEL2)))")
         }
     }
@@ -152,7 +152,9 @@ final class RandomGuests: SimulatedGuest, @unchecked Sendable {
         case 14, 15: return try trap(visit, view)
         case 16: return try event(one(of: [.waitForInterrupt, .waitForEvent]), visit, view)
         case 17 where !visit.hasVectors: return try event(.firstVector, visit, view)
-        case 18 where below(3) == 0: return try event(one(of: [.systemError, .undefined, .narrowState]), visit, view)
+        case 18:
+            let rare: [GuestEvent] = [.undefined, .undefined, .undefined, .systemError, .narrowState, .interrupt]
+            return try event(one(of: rare), visit, view)
         default: return try event(.interrupt, visit, view)
         }
     }
@@ -168,7 +170,6 @@ final class RandomGuests: SimulatedGuest, @unchecked Sendable {
         visits[view.cpu.index]?.due = next.1
         guard let name = visits[view.cpu.index]?.name, let machine = state.machines[name.machine] else { return }
         if case .leaves(let report) = next.1 {
-            note("\(machine.kind) leaves: \(report.exit)")
             note("\(machine.kind) \(what): \(report.exit)")
         } else {
             note("\(machine.kind) \(what): goes on")
@@ -189,7 +190,7 @@ final class RandomGuests: SimulatedGuest, @unchecked Sendable {
         if ends.contains(choice), below(6) > 0 { choice = Function.cpuOn }
         let function = below(20) == 0 ? random.next() : UInt64(choice)
         registers.general[0] = function | (below(8) == 0 ? random.next() << 32 : 0) | (below(8) == 0 ? 1 << 16 : 0)
-        let affinities: [UInt64] = [0, 1, 1, 2, 2, 0x101, 0x101, 0x10, 0x400, 0x8000_0000, wide]
+        let affinities: [UInt64] = [0, 1, 1, 1, 2, 2, 2, 0x101, 0x101, 0x101, 0, 0x10, 0x400, wide]
         let first: UInt64 =
             switch UInt32(truncatingIfNeeded: function) {
             case Function.psciFeatures, Function.archFeatures, Function.randomFeatures: UInt64(one(of: functions))
@@ -203,7 +204,8 @@ final class RandomGuests: SimulatedGuest, @unchecked Sendable {
         let isSMC = below(2) == 0
         expect(state.afterCall(visit.name, isSMC: isSMC, registers, lists: view.lists), view, "call")
         let status = Int64(bitPattern: state.vcpu(visit.name)?.registers.general[0] ?? 0)
-        note("call \(hex(function & 0xFFFE_FFFF)): \(status)")
+        let number = UInt32(truncatingIfNeeded: function) & 0xFFFE_FFFF
+        note("call \(functions.contains(number) ? hex(UInt64(number)) : "unknown"): \(status)")
         return ScriptedGuest.trap((isSMC ? 0x17 : 0x16) << 26 | 1 << 25, on: view.cpu)
     }
 
@@ -306,7 +308,7 @@ extension Function {
         0xC400_0001, 0xC400_0003, 0xC400_0004, 0xC400_0005, 0xC400_000E, 0xC400_0012, 0x8000_0000, 0x8000_0001,
         0x8000_8000, 0x8000_7FFF, 0x8000_3FFF, 0x8400_0050, 0x8400_0051, 0x8400_0052, 0x8400_0053, 0xC400_0053,
         0xC600_4000, 0xC600_4030, 0x8600_FF01, 0xC400_0003, 0xC400_0003, 0x8400_0003, 0xC400_0004, 0x8400_000A,
-        0x8000_0001, 0xC400_0053,
+        0x8000_0001, 0xC400_0053, 0xC400_0003, 0xC400_0003, 0xC400_0004, 0xC400_0004,
     ]
 }
 
