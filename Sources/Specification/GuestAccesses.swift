@@ -42,6 +42,8 @@ public struct GuestMemoryAccess: Equatable, Sendable {
 public enum AccessFate: Equatable, Sendable {
     /// It reaches a frame of the machine, with nobody in between.
     case memory(UInt64)
+    /// The guest takes an external abort.
+    case aborts
     /// The guest leaves.
     case leaves(RunExit, [UInt64], Pending?)
 }
@@ -83,6 +85,15 @@ public struct RegisterTrap: Equatable, Sendable {
     }
 }
 
+extension GuestMemoryAccess {
+    /// What the host hears that it does. A walk reads, but where the tables are it may want to write.
+    fileprivate func kind(isForbidden: Bool) -> FaultKind {
+        if isWalk { return isForbidden ? .write : .walk }
+        if isMaintenance { return .maintenance }
+        return direction == .write ? .write : .read
+    }
+}
+
 extension AbstractState {
     /// What an access comes to.
     public func fate(of access: GuestMemoryAccess, by name: VCPUName, _ registers: GuestRegisters) -> AccessFate {
@@ -96,19 +107,27 @@ extension AbstractState {
             case .fetch: mapping?.access.contains(.execute) ?? false
             }
         if let mapping, isAllowed { return .memory(mapping.frame) }
+        // Beyond its address space there is nothing to ask the host about.
+        guard page < machine.guestPages else { return .aborts }
         let isProtected = machine.kind == .protected
         // Where in the page, the host of a protected guest does not hear.
         let shown = isProtected ? page << 12 : access.address
-        if access.direction == .fetch { return .leaves(.memoryFault, [shown, FaultKind.fetch.rawValue], nil) }
-        let isWrite = access.direction == .write && !access.isMaintenance || access.isWalk
-        let fault = AccessFate.leaves(
-            .memoryFault, [shown, (isWrite ? FaultKind.write : .read).rawValue],
-            .fault(faultAddress: access.virtualAddress))
-        guard mapping == nil, let instruction = access.instruction, !access.isMaintenance, !access.isWalk else {
-            return fault
+        if access.direction == .fetch {
+            return .leaves(
+                .memoryFault, [shown, FaultKind.fetch.rawValue], .fetch(faultAddress: access.virtualAddress))
         }
+        let kind = access.kind(isForbidden: mapping != nil)
+        let fault = AccessFate.leaves(
+            .memoryFault, [shown, kind.rawValue], .fault(faultAddress: access.virtualAddress))
         // A protected guest's accesses show what they do only inside of a window, and whole.
-        if isProtected, !machine.isWindow(page) || access.address % instruction.bytes != 0 { return fault }
+        guard mapping == nil, !isProtected || machine.isWindow(page) else { return fault }
+        if kind == .maintenance {
+            return .leaves(
+                .memoryFault, [shown, kind.rawValue], .maintenance(faultAddress: access.virtualAddress))
+        }
+        guard let instruction = access.instruction, !access.isWalk,
+            !isProtected || access.address % instruction.bytes == 0
+        else { return fault }
         if access.direction == .read {
             return .leaves(
                 .mmioRead, [access.address, instruction.bytes],
@@ -122,14 +141,20 @@ extension AbstractState {
 
     /// A guest makes an access.
     public func afterAccess(
-        _ access: GuestMemoryAccess, by name: VCPUName, _ registers: GuestRegisters, lists: [UInt64]
+        _ access: GuestMemoryAccess, by name: VCPUName, _ registers: GuestRegisters, _ interrupts: InterruptsLeft
     ) -> (AbstractState, GuestNext) {
         var next = self
         next.change(name) { $0.registers = registers }
         switch fate(of: access, by: name, registers) {
-        case .memory: return (next, .goesOn)
+        case .memory: return next.goingOn(name, interrupts)
+        case .aborts:
+            next.change(name) {
+                $0.registers.takeExternalAbort(
+                    isFetch: access.direction == .fetch, at: access.virtualAddress, features)
+            }
+            return next.goingOn(name, interrupts)
         case .leaves(let exit, let values, let pending):
-            return next.leaving(name, exit, values, pending: pending, lists: lists)
+            return next.leaving(name, exit, values, pending: pending, interrupts)
         }
     }
 
@@ -138,7 +163,7 @@ extension AbstractState {
     ///   - registers: as the guest leaves them; the PC is the instruction's that traps.
     ///   - syndrome: ESR_EL2 and FAR_EL2, which the host of a normal guest sees if nobody knows better.
     public func after(
-        _ event: GuestEvent, of name: VCPUName, _ registers: GuestRegisters, lists: [UInt64],
+        _ event: GuestEvent, of name: VCPUName, _ registers: GuestRegisters, _ interrupts: InterruptsLeft,
         syndrome: (esr: UInt64, far: UInt64)
     ) -> (AbstractState, GuestNext) {
         var next = self
@@ -146,46 +171,51 @@ extension AbstractState {
         let behind = registers.programCounter &+ 4
         switch event {
         case .interrupt:
-            return next.leaving(name, .interrupt, lists: lists)
+            return next.leaving(name, .interrupt, [], interrupts)
         case .systemError:
             // The class of an SError; the rest of its syndrome is the machine's.
             let values = [0x2F << 26, syndrome.far, registers.programCounter]
-            return next.leaving(name, .unsupported, values, lists: lists)
+            return next.leaving(name, .unsupported, values, interrupts)
         case .narrowState:
             next.change(name) { $0.power = .off }
             let values = [0, syndrome.far, registers.programCounter]
-            return next.leaving(name, .unsupported, values, lists: lists)
+            return next.leaving(name, .unsupported, values, interrupts)
         case .waitForInterrupt, .waitForEvent:
             next.change(name) { $0.registers.programCounter = behind }
-            return next.leaving(name, event == .waitForEvent ? .yield : .waitForInterrupt, lists: lists)
+            return next.leaving(name, event == .waitForEvent ? .yield : .waitForInterrupt, [], interrupts)
         case .firstVector:
-            return (next, .goesOn)
+            return next.goingOn(name, interrupts)
         case .undefined:
             next.change(name) { $0.registers.takeUndefined(features) }
-            return (next, .goesOn)
+            return next.goingOn(name, interrupts)
         case .register(let trap):
-            return next.afterTrap(trap, name, behind, lists)
+            return next.afterTrap(trap, name, behind, interrupts)
         }
     }
 
     private func afterTrap(
-        _ trap: RegisterTrap, _ name: VCPUName, _ behind: UInt64, _ lists: [UInt64]
+        _ trap: RegisterTrap, _ name: VCPUName, _ behind: UInt64, _ interrupts: InterruptsLeft
     ) -> (AbstractState, GuestNext) {
         var next = self
         if trap.name == [3, 0, 12, 11, 5], !trap.isRead, let registers = vcpu(name)?.registers {
             // ICC_SGI1R_EL1: who is meant is the emulated distributor's to know.
             next.change(name) { $0.registers.programCounter = behind }
-            return next.leaving(name, .softwareInterrupt, [registers.operand(trap.register)], lists: lists)
+            return next.leaving(name, .softwareInterrupt, [registers.operand(trap.register)], interrupts)
+        }
+        if trap.name == [3, 0, 12, 11, 1], !trap.isRead, let registers = vcpu(name)?.registers {
+            // ICC_DIR_EL1, where the host had it trapped: the interrupt may be in no list register.
+            next.change(name) { $0.registers.programCounter = behind }
+            return next.leaving(name, .deactivation, [registers.operand(trap.register)], interrupts)
         }
         guard let choice = answer(to: trap, name) else {
             next.change(name) { $0.registers.takeUndefined(features) }
-            return (next, .goesOn)
+            return next.goingOn(name, interrupts)
         }
         next.change(name) {
             $0.registers.programCounter = behind
             if trap.isRead, trap.register < 31 { $0.choices[Int(trap.register)] = choice }
         }
-        return (next, .goesOn)
+        return next.goingOn(name, interrupts)
     }
 
     /// What a read of a register answers, and whether a write is ignored; nil where it is undefined.

@@ -54,9 +54,9 @@ extension AbstractState {
     /// - Parameters:
     ///   - isSMC: SMC traps before it is done, and the guest goes on behind it.
     ///   - registers: the guest's registers as it calls; for HVC the PC is the next instruction's already.
-    ///   - lists: the list registers as the guest leaves them.
+    ///   - interrupts: as the guest leaves them.
     public func afterCall(
-        _ name: VCPUName, isSMC: Bool, _ registers: GuestRegisters, lists: [UInt64]
+        _ name: VCPUName, isSMC: Bool, _ registers: GuestRegisters, _ interrupts: InterruptsLeft
     ) -> (AbstractState, GuestNext) {
         var next = self
         let outcome = next.perform(registers, of: name)
@@ -70,8 +70,8 @@ extension AbstractState {
                 for (index, choice) in choices.enumerated() { $0.choices[index + 1] = choice }
             }
         }
-        if case .leave(_, let exit, let values) = outcome { return next.leaving(name, exit, values, lists: lists) }
-        return (next, .goesOn)
+        if case .leave(_, let exit, let values) = outcome { return next.leaving(name, exit, values, interrupts) }
+        return next.goingOn(name, interrupts)
     }
 
     private mutating func perform(_ registers: GuestRegisters, of name: VCPUName) -> Outcome {
@@ -135,6 +135,8 @@ extension AbstractState {
     }
 
     private mutating func turnOn(_ affinity: UInt64, entry: UInt64, context: UInt64, by name: VCPUName) -> Outcome {
+        // A vCPU of a VM that has just ended turns nothing on.
+        guard vcpu(name)?.power != .off else { return .answer(Self.internalFailure) }
         guard let target = target(affinity, of: name), let vcpu = vcpu(target) else {
             return .answer(Self.invalidParameters)
         }

@@ -10,6 +10,10 @@ public struct ProcessorFeatures: Equatable, Sendable {
     public var hasPAN = false
     /// FEAT_SSBS.
     public var hasSSBS = false
+    /// FEAT_MTE2: PSTATE.TCO.
+    public var hasMTE = false
+    /// FEAT_NMI: PSTATE.ALLINT.
+    public var hasNMI = false
     /// Pointer authentication, so that there are keys.
     public var hasPointerAuthentication = false
     /// ID_AA64PFR0_EL1.CSV2: branch predictions of one context do not steer another.
@@ -100,7 +104,15 @@ public struct GuestRegisters: Equatable, Sendable {
         let panBit: UInt64 = 1 << 22
         if features.hasPAN { state |= self[.sctlr] & (1 << 23) == 0 ? panBit : from & panBit }
         if features.hasSSBS, self[.sctlr] & (1 << 44) != 0 { state |= 1 << 12 }
+        if features.hasMTE { state |= 1 << 25 }
+        if features.hasNMI, self[.sctlr] & (1 << 62) == 0 { state |= 1 << 13 }
         processorState = state
+    }
+
+    /// The access fails: a synchronous external abort (DFSC or IFSC 0x10), from EL0 or from EL1. IL is set.
+    mutating func takeExternalAbort(isFetch: Bool, at address: UInt64, _ features: ProcessorFeatures) {
+        let isSame: UInt64 = processorState & 0xF == 0 ? 0 : 1
+        take(((isFetch ? 0x20 : 0x24) | isSame) << 26 | 1 << 25 | 0x10, faultAddress: address, features)
     }
 
     /// The guest's instruction is undefined: an exception of unknown reason, with a 32-bit instruction.

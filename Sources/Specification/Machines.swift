@@ -209,10 +209,21 @@ extension AbstractState {
     ) throws(Disagreement) -> AbstractState {
         var refusals: Set<CallStatus> = []
         if call.x3 > 1 { refusals.insert(.invalidParameter) }
-        if !machine.vcpus.contains(call.x2) { refusals.insert(.notFound) }
+        let vcpu = machine.vcpus[call.x2]
+        if vcpu == nil { refusals.insert(.notFound) }
+        if vcpu?.runner != nil { refusals.insert(.busy) }
         // As a vCPU is made.
         if machine.kind == .protected, machine.hasRun || call.x3 == 1 && call.x2 != 0 { refusals.insert(.denied) }
-        return try judge(answer, refusals, self)
+        return try judge(answer, refusals) {
+            var next = self
+            next.change(VCPUName(call.x1, call.x2)) {
+                // It keeps the vectors that it was made with.
+                let length = $0.registers.vectorLength
+                $0 = VCPU(VCPUStart(rawValue: call.x3) ?? .off)
+                $0.registers = GuestRegisters(entry: 0, context: 0, vectorLength: length)
+            }
+            return next
+        }
     }
 
     // MARK: Memory

@@ -27,7 +27,8 @@ extension AbstractState {
         _ call: CallRegisters, _ machine: Machine, _ answer: CallRegisters, _ observing: Observation
     ) throws(Disagreement) -> AbstractState {
         var refusals = refusals(call, machine)
-        if machine.kind == .protected { refusals.insert(.denied) }
+        // Whether a vCPU is off a run of it says too.
+        if machine.kind == .protected, VCPURegister(number: call.x3) != .power { refusals.insert(.denied) }
         guard refusals.isEmpty, let register = VCPURegister(number: call.x3) else {
             return try judge(answer, refusals, self)
         }
@@ -59,6 +60,7 @@ extension AbstractState {
             case .timerCount: count &- machine.counterOffset
             case .vectorLength: registers.vectorLength
             case .vectorControl: registers.vectorControl
+            case .power: vcpu(name)?.power == .off ? VCPUStart.off.rawValue : VCPUStart.on.rawValue
             case .system(VCPURegister.System.mpidr.rawValue): 1 << 31 | name.affinity
             case .system(let index): registers.system[Int(index)]
             case .vector(let index): registers.vectors[registers.vector(index)]
@@ -83,6 +85,7 @@ extension AbstractState {
         case .vectorLength:
             if !VectorLengths(bits: vectorLengths).contains(call.x4) { refusals.insert(.invalidParameter) }
             if machine.vcpus[call.x2]?.registers.vectorLength ?? 0 > 0 { refusals.insert(.denied) }
+        case .power where VCPUStart(rawValue: call.x4) == nil: refusals.insert(.invalidParameter)
         default: break
         }
         return try judge(answer, refusals) {
@@ -92,6 +95,7 @@ extension AbstractState {
             }
             next.change(VCPUName(call.x1, call.x2)) { vcpu in
                 if let register { vcpu.registers.set(register, call.x4, call.x5) }
+                if register == .power { vcpu.turn(VCPUStart(rawValue: call.x4)) }
             }
             return next
         }
@@ -99,6 +103,17 @@ extension AbstractState {
 
     /// EL0 or EL1, in AArch64.
     private static func isGuestState(_ state: UInt64) -> Bool { [0b00000, 0b00100, 0b00101].contains(state & 0x1F) }
+}
+
+extension VCPU {
+    /// The host turns it on or off. One that its guest has turned on still starts where that said.
+    fileprivate mutating func turn(_ start: VCPUStart?) {
+        switch (start, power) {
+        case (.off, _): power = .off
+        case (.on, .off): power = .on
+        case (.on, .on), (.on, .starting), (nil, _): break
+        }
+    }
 }
 
 extension VCPURegister {
@@ -150,7 +165,7 @@ extension GuestRegisters {
         case .fpsr: vectorStatus[1] = low
         case .timerControl: timerControl = low & 3  // ISTATUS is the timer's.
         case .timerCompare: timerCompare = low
-        case .timerCount: break  // The VM's.
+        case .timerCount, .power: break  // The VM's, and the vCPU's.
         case .vectorLength:
             // Set before anything is done with vector registers: they are all zero.
             let fresh = GuestRegisters(entry: 0, context: 0, vectorLength: low)

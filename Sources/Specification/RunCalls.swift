@@ -8,7 +8,7 @@ public import HypervisorInterface
 public struct RunCall: Equatable, Sendable {
     /// x1 and x2.
     public var vcpu: VCPUName
-    /// x3: `RunRequest` bits, and the number of list registers in bits 11:8.
+    /// x3: `RunRequest` bits, the number of list registers in bits 11:8, `InterfaceControl` in 31:16.
     public var request: UInt64
     /// x4.
     public var completion: UInt64
@@ -29,8 +29,25 @@ public struct RunCall: Equatable, Sendable {
     var requests: RunRequest { RunRequest(rawValue: request & 0xFF) }
     var listCount: Int { Int(request >> 8 & 0xF) }
 
+    /// UIE, LRENPIE, NPIE, VGrp<n>{E,D}IE and TDIR of ICH_HCR_EL2.
+    var control: UInt64 { request >> 16 }
+
     /// No bit without a meaning, and no more list registers than there are.
-    var isValid: Bool { request & ~0xF0F == 0 && listCount <= 4 }
+    var isValid: Bool { request & 0xF0FC == 0 && control & ~0x40FE == 0 && listCount <= 4 }
+}
+
+/// What the virtual CPU interface holds of interrupts when a guest leaves.
+public struct InterruptsLeft: Equatable, Sendable {
+    /// The list registers.
+    public var lists: [UInt64]
+    /// ICH_HCR_EL2.EOIcount: interrupts in no list register that the guest has ended.
+    public var endCount: UInt64
+
+    /// What it holds.
+    public init(lists: [UInt64], endCount: UInt64) {
+        self.lists = lists
+        self.endCount = endCount
+    }
 }
 
 /// x1…x11 of a run that was not refused.
@@ -41,7 +58,7 @@ public struct RunReport: Equatable, Sendable {
     public var values: [UInt64]
     /// x5…x8.
     public var lists: [UInt64]
-    /// x9: ICH_VMCR_EL2.
+    /// x9: ICH_VMCR_EL2, and EOIcount in the high half.
     public var interface: UInt64
     /// x10 and x11: the timer.
     public var timer: [UInt64]
@@ -80,7 +97,7 @@ extension AbstractState {
         var result: Set<CallStatus> = []
         if !call.isValid { result.insert(.invalidParameter) }
         guard let machine = machines[call.vcpu.machine] else { return result.union([.notFound]) }
-        if machine.isEnding || machine.isOver { result.insert(.denied) }
+        if machine.isEnding { result.insert(.denied) }
         guard let vcpu = vcpu(call.vcpu) else { return result.union([.notFound]) }
         if vcpu.runner != nil { result.insert(.busy) }
         return result
@@ -91,16 +108,19 @@ extension AbstractState {
         var next = self
         // From here on the host puts nothing into a protected VM any more.
         next.machines[call.vcpu.machine]?.hasRun = true
+        // Of a protected VM that has ended itself, no vCPU is ever on again.
         guard let vcpu = vcpu(call.vcpu), vcpu.power != .off else {
             // The list registers come back as they were given: no guest has seen them.
-            return (next, .off(next.report(.cpuOff, [], of: call.vcpu, lists: call.lists)))
+            let interrupts = InterruptsLeft(lists: call.lists, endCount: 0)
+            return (next, .off(next.report(.cpuOff, [], of: call.vcpu, interrupts)))
         }
         let offset = machines[call.vcpu.machine]?.counterOffset ?? 0
         next.change(call.vcpu) {
             $0.counterOffset = offset
             $0.begin(call, on: cpu, features)
         }
-        return (next, .entered(lists: Self.usableLists(call), control: Self.interfaceControl(call)))
+        // En; the count of ends begins at zero.
+        return (next, .entered(lists: Self.usableLists(call), control: 1 | call.control))
     }
 
     /// What of the list registers a guest gets to see (IHI 0069, ICH_LR<n>_EL2): interrupts of group 1
@@ -117,12 +137,6 @@ extension AbstractState {
             let rest: UInt64 = !isPhysical ? list & 1 << 41 : isTimer ? 1 << 61 | 27 << 32 : 0
             return state | 1 << 60 | list & 0xFF << 48 | number | rest
         }
-    }
-
-    /// En; UIE and NPIE as asked.
-    private static func interfaceControl(_ call: RunCall) -> UInt64 {
-        1 | (call.requests.contains(.exitOnUnderflow) ? 1 << 1 : 0)
-            | (call.requests.contains(.exitOnNonePending) ? 1 << 3 : 0)
     }
 
     /// The guest was entered and finds its registers like this. It must find what is due.
@@ -150,7 +164,9 @@ extension AbstractState {
 
     /// What the host is told. Of a protected vCPU, x9 (how far interrupts get) and the list registers
     /// always; the timer only where the host must wake it; whether it fires, always.
-    func report(_ exit: RunExit, _ values: [UInt64], of name: VCPUName, lists: [UInt64]) -> RunReport {
+    func report(
+        _ exit: RunExit, _ values: [UInt64], of name: VCPUName, _ interrupts: InterruptsLeft
+    ) -> RunReport {
         guard let machine = machines[name.machine], let vcpu = vcpu(name) else {
             preconditionFailure("a report of a vCPU that does not exist")
         }
@@ -163,15 +179,17 @@ extension AbstractState {
             // Where a guest failed, and on what, is its own.
             if exit == .unsupported { values = [] }
         }
-        return RunReport(exit, values, lists: lists, interface: registers.interface, timer: timer)
+        return RunReport(
+            exit, values, lists: interrupts.lists, interface: registers.interface | interrupts.endCount << 32, timer: timer)
     }
 
     /// The guest leaves, and its run with it.
     func leaving(
-        _ name: VCPUName, _ exit: RunExit, _ values: [UInt64] = [], pending: Pending? = nil, lists: [UInt64]
+        _ name: VCPUName, _ exit: RunExit, _ values: [UInt64], pending: Pending? = nil,
+        _ interrupts: InterruptsLeft
     ) -> (AbstractState, GuestNext) {
         var next = self
-        let report = report(exit, values, of: name, lists: lists)
+        let report = report(exit, values, of: name, interrupts)
         if let cpu = vcpu(name)?.runner {
             // The host finds one bit of the guest's timer, until it quiesces or runs another vCPU.
             next.firingTimers.remove(cpu)
@@ -181,8 +199,20 @@ extension AbstractState {
             $0.runner = nil
             $0.pending = pending
         }
-        if machines[name.machine]?.kind == .protected, exit.endsGuest { next.machines[name.machine]?.isOver = true }
+        let isProtected = machines[name.machine]?.kind == .protected
+        if exit == .systemOff || exit == .systemReset || isProtected && exit == .unsupported {
+            // All of the VM is off. Those that other CPUs run leave when they next come to EL2.
+            for index in next.machines[name.machine]?.vcpus.keys ?? [:].keys {
+                next.change(VCPUName(name.machine, index)) { $0.power = .off }
+            }
+            next.machines[name.machine]?.isOver = isProtected
+        }
         return (next, .leaves(report))
+    }
+
+    /// The guest goes on, unless it has been turned off meanwhile.
+    func goingOn(_ name: VCPUName, _ interrupts: InterruptsLeft) -> (AbstractState, GuestNext) {
+        vcpu(name)?.power == .off ? leaving(name, .cpuOff, [], interrupts) : (self, .goesOn)
     }
 }
 
@@ -203,17 +233,18 @@ extension VCPU {
         defer { pending = nil }
         guard let pending else { return }
         if call.requests.contains(.injectExternalAbort) {
-            // A data abort with DFSC 0x10, from EL1 or from EL0; IL is set.
-            let isEL0 = registers.processorState & 0xF == 0
-            let syndrome: UInt64 = (isEL0 ? 0x24 : 0x25) << 26 | 1 << 25 | 0x10
-            registers.take(syndrome, faultAddress: pending.faultAddress, features)
+            if case .fetch = pending {
+                registers.takeExternalAbort(isFetch: true, at: pending.faultAddress, features)
+            } else {
+                registers.takeExternalAbort(isFetch: false, at: pending.faultAddress, features)
+            }
         } else if call.requests.contains(.completes) {
             switch pending {
             case .load(let load, _):
                 registers.setOperand(load.register, load.result(call.completion))
                 registers.programCounter &+= 4
-            case .store: registers.programCounter &+= 4
-            case .fault: break
+            case .store, .maintenance: registers.programCounter &+= 4
+            case .fault, .fetch: break
             }
         }
     }

@@ -20,8 +20,12 @@ public enum Pending: Equatable, Sendable {
     case load(Load, faultAddress: UInt64)
     /// A store that the host may have carried out.
     case store(faultAddress: UInt64)
-    /// An access that needs memory, of which nothing can be completed.
+    /// Cache maintenance by address, which the host may have the guest step over.
+    case maintenance(faultAddress: UInt64)
+    /// A data access that needs memory, of which nothing can be completed.
     case fault(faultAddress: UInt64)
+    /// A fetch likewise.
+    case fetch(faultAddress: UInt64)
 
     /// How a load brings its value to a register.
     public struct Load: Equatable, Sendable {
@@ -54,7 +58,9 @@ public enum Pending: Equatable, Sendable {
 
     var faultAddress: UInt64 {
         switch self {
-        case .load(_, let address), .store(let address), .fault(let address): address
+        case .load(_, let address), .store(let address), .maintenance(let address), .fault(let address),
+            .fetch(let address):
+            address
         }
     }
 }
@@ -92,7 +98,7 @@ public struct VCPU: Equatable, Sendable {
 }
 
 /// Names a vCPU.
-public struct VCPUName: Hashable, Sendable {
+public struct VCPUName: Hashable, Sendable, CustomStringConvertible {
     /// The VM's handle.
     public let machine: UInt64
     /// Its index in the VM.
@@ -103,6 +109,9 @@ public struct VCPUName: Hashable, Sendable {
         self.machine = machine
         self.index = index
     }
+
+    /// For messages.
+    public var description: String { "vCPU \(index) of VM \(hex(machine))" }
 
     /// The affinity that the guest reads in MPIDR_EL1 and names the vCPU by: 16 to a cluster, as
     /// ICC_SGI1R_EL1 counts.

@@ -68,7 +68,7 @@ private struct RandomHypervisorUser {
         case 0: return host.frame() & ~(aligned &- 1)
         case 1..<8:
             // What some guest maps already, or what some VM is made of.
-            let used = state.machines.values.flatMap { $0.mappings.values.map(\.frame) + $0.ownPages.prefix(4) }
+            let used = state.machines.values.flatMap { $0.mappings.values.map(\.frame) + $0.ownPages.sorted().prefix(4) }
                 .sorted()
             if !used.isEmpty { return used[Int(below(UInt64(used.count)))] & ~(aligned &- 1) }
         default: break
@@ -103,7 +103,7 @@ private struct RandomHypervisorUser {
                 .createVM, below(16) == 0 ? below(5) : below(2), bits, pages(count, aligned: count & (0 &- count)),
                 count)
         case 2, 3: return CallRegisters(.donateToVM, handle, pages(1), below(10) == 0 ? host.count() : 1 + below(12))
-        case 4:
+        case 4, 19:
             return CallRegisters(
                 .createVCPU, handle, below(10) == 0 ? below(70) : below(3), pages(4, aligned: 4),
                 below(12) == 0 ? below(4) : below(2))
@@ -124,8 +124,8 @@ private struct RandomHypervisorUser {
         case 15: return CallRegisters(.allowMMIO, handle, guestPage(machine) &+ 0x1000, 1 + below(8))
         case 16, 17: return CallRegisters(.topUp, pages(1), 1 + below(8))
         case 18:
-            let vcpu = machine?.vcpus.min() ?? 0
-            return CallRegisters(.resetVCPU, handle, below(4) == 0 ? below(4) : vcpu, below(8) == 0 ? 2 : below(2))
+            let vcpu = machine?.vcpus.keys.min() ?? 0
+            return CallRegisters(.resetVCPU, handle, below(6) == 0 ? below(4) : vcpu, below(8) == 0 ? 2 : below(2))
         default: return CallRegisters(.reclaimPool)
         }
     }
@@ -168,7 +168,7 @@ private struct RandomHypervisorUser {
             let machine = state.machines[handle], let index = machine.vcpus.keys.min()
         else { return }
         guest.due = machine
-        guest.pages = (0..<12).map { _ in guestPage(machine) & ((1 << 40) - 1) } + machine.mappings.keys.prefix(4)
+        guest.pages = (0..<12).map { _ in guestPage(machine) & ((1 << 40) - 1) } + machine.mappings.keys.sorted().prefix(4)
         let call = RunCall(VCPUName(handle, index))
         let refusals = state.refusals(of: call)
         let answer = bench.hvc(CallRegisters(.runVCPU, handle, index), on: cpu)
@@ -182,7 +182,7 @@ private struct RandomHypervisorUser {
         let start: RunStart
         (state, start) = state.afterRunBegins(call, on: cpu)
         if case .entered = start, let registers = state.vcpu(call.vcpu)?.registers {
-            (state, _) = state.after(.interrupt, of: call.vcpu, registers, lists: [0, 0, 0, 0], syndrome: (0, 0))
+            (state, _) = state.after(.interrupt, of: call.vcpu, registers, InterruptsLeft(lists: [0, 0, 0, 0], endCount: 0), syndrome: (0, 0))
         }
         // The host is the host again.
         let somewhere = 0x40000 + below(0x400)
@@ -265,7 +265,7 @@ struct RandomMachineTests {
         var tally: [HostCall: [CallStatus: Int]] = [:]
         for seed in UInt64(1)...4 {
             var user = RandomHypervisorUser(try HostBench.finalised(), seed: seed)
-            for _ in 0..<400 { try user.step() }
+            for _ in 0..<500 { try user.step() }
             for (name, counts) in user.tally { tally[name, default: [:]].merge(counts, uniquingKeysWith: +) }
         }
         for name in [

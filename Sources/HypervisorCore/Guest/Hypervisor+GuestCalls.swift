@@ -113,7 +113,7 @@ extension Hypervisor {
         guard let index = index(ofAffinity: target) else { return (PSCIStatus.invalidParameters.register, nil) }
         let status: PSCIStatus = memory.withLock(on: processor) { _ in
             // The VM may have ended under this vCPU.
-            guard vcpu.power(on: processor) != .off else { return .internalFailure }
+            guard guest.vcpu.power(on: processor) != .off else { return .internalFailure }
             guard let other = guest.vm.vcpu(index, on: processor) else { return .invalidParameters }
             switch other.power(on: processor) {
             case .on: return .alreadyOn

@@ -92,6 +92,8 @@ struct GuestView {
 
     /// The list registers as they are.
     var lists: [UInt64] { Self.lists.map { cpu.read($0) } }
+    /// What the virtual CPU interface holds.
+    var interrupts: InterruptsLeft { InterruptsLeft(lists: lists, endCount: cpu.read(.ichHcrEL2) >> 27 & 0x1F) }
 }
 
 /// Registers of a CPU that a run must leave as they were.

@@ -89,7 +89,7 @@ extension RandomGuests {
 
     private func run(on cpu: Int) throws {
         let listCount = below(16) == 0 ? below(16) : below(5)
-        var request = below(16) | listCount << 8
+        var request = below(4) | listCount << 8 | (below(2) == 0 ? random.next() & 0x40FE << 16 : 0)
         if below(16) == 0 { request |= 1 << below(64) }
         let call = RunCall(
             anyVCPU(), request: request, completion: random.next() >> below(64),
@@ -141,7 +141,7 @@ extension RandomGuests {
     private func registers(on cpu: Int) throws {
         let handle = anyHandle()
         let numbers: [UInt64] = [
-            below(31), below(31), 0x100 + below(10), 0x101, 0x102, 0x200 + below(0x18), 0x300 + below(32),
+            below(31), below(31), 0x100 + below(11), 0x101, 0x102, 0x200 + below(0x18), 0x300 + below(32),
             0x400 + below(0x40), 0x1000 + below(0x90), 0x1000 + below(0x480),
         ]
         let number = below(12) == 0 ? below(0x400) : one(of: numbers)
@@ -158,6 +158,7 @@ extension RandomGuests {
             let registers = state.vcpu(VCPUName(handle, index))?.registers
             if let registers, registers.vectors.contains(where: { $0 != 0 }) { return }
         }
+        if number == 0x10A { value = below(8) == 0 ? value : below(2) }
         if number == 0x102 { value = below(3) == 0 ? random.next() : randomState() | random.next() & 0xF << 8 }
         // With all walks off nothing in the model is translated.
         if number == 0x204 { value &= ~(1 << 7 | 1 << 23) }
@@ -241,7 +242,8 @@ extension RandomGuests {
     /// A call about a VM that is as likely to be nonsense.
     private func anything(on cpu: Int) throws {
         let handle = anyHandle()
-        switch below(6) {
+        switch below(7) {
+        case 6: try make(CallRegisters(.resetVCPU, handle, anyIndex(handle), below(8) == 0 ? 2 : below(2)), on: cpu)
         case 0: try make(CallRegisters(.donateToVM, handle, freeBlock(4) ?? 0, below(3)), on: cpu)
         case 1:
             guard let pages = freeBlock(HostCall.pagesPerVCPU) else { return }

@@ -62,7 +62,8 @@ final class RandomGuests: SimulatedGuest, @unchecked Sendable {
         do {
             return try enter(cpu, VCPUPage(Frame(vcpu.rawValue >> pageShift)))
         } catch {
-            trouble = "CPU \(cpu.index), \(visits[cpu.index].map { "\($0)" } ?? "no run"): \(error)"
+            let visit = visits[cpu.index].map { "\($0.name), entry \($0.entries)" } ?? "no run"
+            trouble = "CPU \(cpu.index), \(visit): \(error)"
             return .interrupt
         }
     }
@@ -95,8 +96,11 @@ final class RandomGuests: SimulatedGuest, @unchecked Sendable {
         for (index, register) in GuestView.lists.enumerated() where below(4) == 0 {
             cpu.write(register, one(of: [0, visit.lists[index] & ~(0b11 << 62), visit.lists[index] ^ 0b11 << 62]))
         }
-        let exit = visit.entries > 12 ? try event(.interrupt, visit, view) : try deed(visit, view)
-        return exit
+        // EOIcount.
+        if below(4) == 0 { cpu.write(.ichHcrEL2, visit.control | below(32) << 27) }
+        // A host may turn a vCPU on again that had used AArch32.
+        if changed.processorState >> 4 & 1 == 1 { return try event(.narrowState, visit, view) }
+        return visit.entries > 12 ? try event(.interrupt, visit, view) : try deed(visit, view)
     }
 
     private func checkFirstEntry(_ visit: Visit, _ view: GuestView) throws {
@@ -202,7 +206,7 @@ final class RandomGuests: SimulatedGuest, @unchecked Sendable {
         registers.general[3] = argument(random.next() >> below(64), function)
         view.set(registers)
         let isSMC = below(2) == 0
-        expect(state.afterCall(visit.name, isSMC: isSMC, registers, lists: view.lists), view, "call")
+        expect(state.afterCall(visit.name, isSMC: isSMC, registers, view.interrupts), view, "call")
         let status = Int64(bitPattern: state.vcpu(visit.name)?.registers.general[0] ?? 0)
         let number = UInt32(truncatingIfNeeded: function) & 0xFFFE_FFFF
         note("call \(functions.contains(number) ? hex(UInt64(number)) : "unknown"): \(status)")
@@ -211,8 +215,9 @@ final class RandomGuests: SimulatedGuest, @unchecked Sendable {
 
     private func access(_ visit: Visit, _ view: GuestView) throws -> GuestExit {
         guard let machine = state.machines[visit.name.machine] else { return .interrupt }
-        let pages = [0x9000, 0x9001, 0x9002, 0x200, 0x201, 0x203, 0x80000, 0x80001, 0x80003, 0x80007]
-        let page = below(12) == 0 ? below(1 << (machine.inputBits - 12)) : UInt64(one(of: pages))
+        let pages = [0x9000, 0x9001, 0x9002, 0x200, 0x201, 0x203, 0x80000, 0x80001, 0x80003, 0x80007] as [UInt64]
+        let end: UInt64 = 1 << (machine.inputBits - 12)
+        let page = one(of: pages + [below(end), end + below(end)])
         let bytes: UInt64 = 1 << below(4)
         let offset = below(6) == 0 ? below(0xFF8) : below(0x200) * 8
         let address = page << pageShift | offset
@@ -242,8 +247,8 @@ final class RandomGuests: SimulatedGuest, @unchecked Sendable {
             guard frame.number == due else { throw RandomHost.Failure("page \(hex(page)) is frame \(frame)") }
             note("\(machine.kind) access: memory")
             return try event(.interrupt, visit, view)
-        case (.abort(let abort), .leaves):
-            expect(state.afterAccess(access, by: visit.name, registers, lists: view.lists), view, "access")
+        case (.abort(let abort), .leaves), (.abort(let abort), .aborts):
+            expect(state.afterAccess(access, by: visit.name, registers, view.interrupts), view, "access")
             view.cpu.write(.esrEL2, abort.esr | access.syndrome)
             view.cpu.write(.farEL2, virtual)
             view.cpu.write(.hpfarEL2, abort.hpfar)
@@ -255,7 +260,7 @@ final class RandomGuests: SimulatedGuest, @unchecked Sendable {
 
     private func trap(_ visit: Visit, _ view: GuestView) throws -> GuestExit {
         let known: [[UInt64]] = [
-            [3, 0, 12, 11, 5], [3, 0, 12, 11, 5], [3, 0, 12, 11, 6], [3, 0, 12, 11, 7], [3, 0, 12, 12, 5],
+            [3, 0, 12, 11, 5], [3, 0, 12, 11, 5], [3, 0, 12, 11, 1], [3, 0, 12, 11, 1], [3, 0, 12, 11, 6], [3, 0, 12, 11, 7], [3, 0, 12, 12, 5],
             [2, 0, 1, 1, 4], [2, 0, 0, below(16), 4], [3, 3, 14, 2, below(3)], [1, 0, 7, 14, 2], [1, 0, 7, 6, 2],
             [3, 0, 1, 0, 1], [3, 0, 0, 1 + below(7), below(8)], [3, 0, 0, 4, 0], [3, 0, 0, 7, below(3)],
         ]
@@ -290,7 +295,7 @@ final class RandomGuests: SimulatedGuest, @unchecked Sendable {
             default: "\(event)"
             }
         expect(
-            state.after(event, of: visit.name, registers, lists: view.lists, syndrome: (esr, far)), view, name)
+            state.after(event, of: visit.name, registers, view.interrupts, syndrome: (esr, far)), view, name)
         if event == .firstVector { visits[view.cpu.index]?.hasVectors = true }
         return switch event {
         case .interrupt, .narrowState: .interrupt
@@ -306,7 +311,7 @@ extension Function {
         0x8400_0000, 0x8400_0001, 0x8400_0002, 0x8400_0003, 0x8400_0004, 0x8400_0005, 0x8400_0006, 0x8400_0007,
         0x8400_0008, 0x8400_0009, 0x8400_000A, 0x8400_000B, 0x8400_000E, 0x8400_000F, 0x8400_0010, 0x8400_0012,
         0xC400_0001, 0xC400_0003, 0xC400_0004, 0xC400_0005, 0xC400_000E, 0xC400_0012, 0x8000_0000, 0x8000_0001,
-        0x8000_8000, 0x8000_7FFF, 0x8000_3FFF, 0x8400_0050, 0x8400_0051, 0x8400_0052, 0x8400_0053, 0xC400_0053,
+        0x8000_0002, 0x8000_8000, 0x8000_7FFF, 0x8000_3FFF, 0x8400_0050, 0x8400_0051, 0x8400_0052, 0x8400_0053, 0xC400_0053,
         0xC600_4000, 0xC600_4030, 0x8600_FF01, 0xC400_0003, 0xC400_0003, 0x8400_0003, 0xC400_0004, 0x8400_000A,
         0x8000_0001, 0xC400_0053, 0xC400_0003, 0xC400_0003, 0xC400_0004, 0xC400_0004,
     ]
@@ -338,6 +343,8 @@ extension ProcessorFeatures {
         self.init()
         hasPAN = features.hasPAN
         hasSSBS = features.hasSSBS
+        hasMTE = features.hasMTE
+        hasNMI = features.hasNMI
         hasPointerAuthentication = features.hasPointerAuthentication
         isFreeOfSpectreV2 = features.isFreeOfSpectreV2
         self.firmwareCalls = firmwareCalls
