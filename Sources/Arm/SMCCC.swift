@@ -19,6 +19,11 @@ public struct FunctionID: Hashable, Sendable {
         rawValue = UInt32(truncatingIfNeeded: register) & ~(1 << 16)
     }
 
+    /// The bits of a register that an argument has: a 32-bit call's arguments are W registers, and
+    /// what stands above them means nothing (DEN0028, section 3.1).
+    @inlinable
+    public var argumentMask: UInt64 { rawValue & (1 << 30) != 0 ? ~0 : 0xFFFF_FFFF }
+
     // Arm Architecture Calls.
     /// SMCCC_VERSION.
     public static let version = FunctionID(0x8000_0000)

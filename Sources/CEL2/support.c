@@ -18,8 +18,8 @@ void *memcpy(void *restrict to, const void *restrict from, size count)
 {
     unsigned char *p = to;
     const unsigned char *q = from;
-    /* In pairs of words, by single loads and stores of both. */
-    for (; count >= 32; count -= 32, p += 32, q += 32)
+    /* Aligned as nearly everything is, in pairs of words, by single loads and stores of both. */
+    for (; !(((unsigned long)p | (unsigned long)q) & 7) && count >= 32; count -= 32, p += 32, q += 32)
         __asm__ volatile("ldp x9, x10, [%1]\n\tldp x11, x12, [%1, #16]\n\t"
                          "stp x9, x10, [%0]\n\tstp x11, x12, [%0, #16]"
                          : : "r"(p), "r"(q) : "x9", "x10", "x11", "x12", "memory");

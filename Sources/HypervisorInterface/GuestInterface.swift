@@ -28,7 +28,7 @@ public enum VCPUStart: UInt64, Sendable {
 
 /// How far `HostCall.destroyVM` has come.
 public enum DestroyProgress: UInt64, Sendable {
-    /// The VM is gone and its handle means nothing any more. No pages in this result.
+    /// The VM is gone and its handle means nothing any more. x2 and x3 name its last page.
     case done = 0
     /// There is more to do. x2 and x3 may name pages that the host has back.
     case more = 1

@@ -72,16 +72,20 @@ public struct Installation: Sendable {
     public var inputBits: UInt64
     /// `VectorLengths.bits` that every CPU has.
     public var vectorLengths: UInt64
+    /// What the machine's CPUs have.
+    public var features: ProcessorFeatures
 
     /// What a host tells.
     public init(
-        ranges: [Pages], superpages: [UInt64], affinities: [UInt64], inputBits: UInt64 = 48, vectorLengths: UInt64 = 0
+        ranges: [Pages], superpages: [UInt64], affinities: [UInt64], inputBits: UInt64 = 48, vectorLengths: UInt64 = 0,
+        features: ProcessorFeatures = ProcessorFeatures()
     ) {
         self.ranges = ranges
         self.superpages = superpages
         self.affinities = affinities
         self.inputBits = min(48, inputBits)
         self.vectorLengths = vectorLengths
+        self.features = features
     }
 }
 
@@ -103,6 +107,10 @@ public struct AbstractState: Equatable, Sendable {
     public let inputBits: UInt64
     /// `VectorLengths.bits` that guests may have.
     public let vectorLengths: UInt64
+    /// What the machine's CPUs have.
+    public let features: ProcessorFeatures
+    /// CPUs on which the host finds the virtual timer's interrupt asserted, a guest's last word.
+    public internal(set) var firingTimers: Set<Int> = []
 
     /// The state right after `initialise`: the superpages are the hypervisor's, all other RAM is
     /// the host's, and all CPUs run the host unconfined.
@@ -110,6 +118,7 @@ public struct AbstractState: Equatable, Sendable {
         affinities = installation.affinities
         inputBits = installation.inputBits
         vectorLengths = installation.vectorLengths
+        features = installation.features
         cpus = installation.affinities.map { _ in .on }
         for range in installation.ranges { append(range) }
         for superpage in installation.superpages {

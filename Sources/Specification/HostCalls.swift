@@ -49,6 +49,10 @@ public struct Observation: Sendable {
     public var freePages: UInt64
     /// Pages that the VM of a handle had left for tables before the call.
     public var freePagesOfVM: @Sendable (UInt64) -> UInt64
+    /// CNTPCT_EL0 during the call.
+    public var physicalCount: UInt64 = 0
+    /// Whether the guest of a handle still reaches a page of its own after the call.
+    public var isMapped: @Sendable (_ machine: UInt64, _ page: UInt64) -> Bool = { _, _ in true }
 
     /// What the hypervisor looks like from outside before a call.
     public init(
@@ -110,7 +114,7 @@ extension AbstractState {
             return self
         default:
             guard isFinal else { return try refused(answer, .notSupported) }
-            return try afterMachineCall(name, call, answer, observing)
+            return try afterMachineCall(name, call, on: cpu, answer, observing)
         }
     }
 
@@ -200,9 +204,9 @@ extension AbstractState {
         return self
     }
 
-    /// Success with no results, or with one in x1.
-    func expectSuccess(_ answer: CallRegisters, x1: UInt64 = 0) throws(Disagreement) {
-        try expect(answer, .success, x1: x1)
+    /// Success with no results, or with one in x1, or with two.
+    func expectSuccess(_ answer: CallRegisters, x1: UInt64 = 0, x2: UInt64 = 0) throws(Disagreement) {
+        try expect(answer, .success, x1: x1, x2: x2)
     }
 
     /// A call that may be refused for one of several reasons, and must succeed if there is none.

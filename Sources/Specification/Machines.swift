@@ -14,14 +14,24 @@ public struct Machine: Equatable, Sendable {
     public let root: UInt64
     /// Pages that the host gave for tables and vCPUs.
     public internal(set) var ownPages: Set<UInt64>
-    /// The indices of its vCPUs.
-    public internal(set) var vcpus: Set<UInt64> = []
+    /// Its vCPUs by index.
+    public internal(set) var vcpus: [UInt64: VCPU] = [:]
     /// What each guest page maps to.
     public internal(set) var mappings: [UInt64: Mapping] = [:]
     /// MMIO windows, by first guest page and pages.
     public internal(set) var windows: [Window] = []
     /// A vCPU was run.
     public internal(set) var hasRun = false
+    /// A protected guest has ended itself: it never runs again.
+    public internal(set) var isOver = false
+    /// Whether it is being ended.
+    public internal(set) var life = Life.active
+    /// CNTVOFF_EL2: what the guest's count lags behind the machine's. Nobody can set a protected
+    /// guest's time back or forth.
+    public internal(set) var counterOffset: UInt64 = 0
+
+    /// Whether `destroyVM` has begun.
+    var isEnding: Bool { life == .ending }
 
     /// A page of the guest's memory.
     public struct Mapping: Equatable, Sendable {
@@ -90,16 +100,20 @@ extension AbstractState {
     /// The state after a call about VMs, if its answer is allowed. Of several reasons to refuse a
     /// call any may be given.
     func afterMachineCall(
-        _ name: HostCall, _ call: CallRegisters, _ answer: CallRegisters, _ observing: Observation
+        _ name: HostCall, _ call: CallRegisters, on cpu: Int, _ answer: CallRegisters, _ observing: Observation
     ) throws(Disagreement) -> AbstractState {
         switch name {
         case .createVM: return try afterCreateVM(call, answer, observing)
         case .quiesce:
             try expectSuccess(answer)
-            return self
+            var next = self
+            next.firingTimers.remove(cpu)
+            return next
         default: break
         }
         guard let machine = machines[call.x1] else { return try judge(answer, [.notFound, .invalidParameter], self) }
+        if name == .destroyVM { return try afterDestroyStep(call, machine, answer, observing) }
+        guard !machine.isEnding else { return try judge(answer, [.denied, .invalidParameter], self) }
         switch name {
         case .donateToVM:
             var refusals: Set<CallStatus> = []
@@ -119,7 +133,9 @@ extension AbstractState {
         case .unmapGuest: return try afterUnmap(call, machine, answer, observing)
         case .donateToGuest: return try afterDonate(call, machine, answer, observing)
         case .allowMMIO: return try afterWindow(call, machine, answer)
-        default: throw Disagreement("\(name) is not specified yet")
+        case .getRegister: return try afterGetRegister(call, machine, answer, observing)
+        case .setRegister: return try afterSetRegister(call, machine, answer, observing)
+        default: throw Disagreement("\(name) is no call about a VM")
         }
     }
 
@@ -159,6 +175,8 @@ extension AbstractState {
             var next = self
             next.usedHandles.insert(handle)
             next.machines[handle] = Machine(kind: kind, inputBits: bits, root: first, ownPages: [])
+            // A normal guest's count starts at zero.
+            if kind == .normal { next.machines[handle]?.counterOffset = observing.physicalCount }
             next.give(first, count, to: handle)
             return next
         }
@@ -170,7 +188,7 @@ extension AbstractState {
         let (index, first, start) = (call.x2, call.x3, call.x4)
         var refusals: Set<CallStatus> = []
         if index >= HostCall.maximumVCPUs || start > 1 { refusals.insert(.invalidParameter) }
-        if machine.vcpus.contains(index) { refusals.insert(.denied) }
+        if machine.vcpus[index] != nil { refusals.insert(.denied) }
         // A protected guest starts its other vCPUs itself, and counts them before it runs.
         if machine.kind == .protected, machine.hasRun || start == 1 && index != 0 { refusals.insert(.denied) }
         if !isBlock(first, HostCall.pagesPerVCPU) {
@@ -181,7 +199,7 @@ extension AbstractState {
         return try judge(answer, refusals, mayLackTables(observing)) {
             var next = self
             next.give(first, HostCall.pagesPerVCPU, to: call.x1)
-            next.machines[call.x1]?.vcpus.insert(index)
+            if let start = VCPUStart(rawValue: start) { next.machines[call.x1]?.vcpus[index] = VCPU(start) }
             return next
         }
     }
@@ -191,10 +209,21 @@ extension AbstractState {
     ) throws(Disagreement) -> AbstractState {
         var refusals: Set<CallStatus> = []
         if call.x3 > 1 { refusals.insert(.invalidParameter) }
-        if !machine.vcpus.contains(call.x2) { refusals.insert(.notFound) }
+        let vcpu = machine.vcpus[call.x2]
+        if vcpu == nil { refusals.insert(.notFound) }
+        if vcpu?.runner != nil { refusals.insert(.busy) }
         // As a vCPU is made.
         if machine.kind == .protected, machine.hasRun || call.x3 == 1 && call.x2 != 0 { refusals.insert(.denied) }
-        return try judge(answer, refusals, self)
+        return try judge(answer, refusals) {
+            var next = self
+            next.change(VCPUName(call.x1, call.x2)) {
+                // It keeps the vectors that it was made with.
+                let length = $0.registers.vectorLength
+                $0 = VCPU(VCPUStart(rawValue: call.x3) ?? .off)
+                $0.registers = GuestRegisters(entry: 0, context: 0, vectorLength: length)
+            }
+            return next
+        }
     }
 
     // MARK: Memory
@@ -289,31 +318,5 @@ extension AbstractState {
             next.machines[call.x1]?.windows.append(.init(first: first, count: count))
             return next
         }
-    }
-
-    /// The state after a VM was run: the host can no longer put anything into a protected one.
-    public func afterRun(_ handle: UInt64) -> AbstractState {
-        var next = self
-        next.machines[handle]?.hasRun = true
-        return next
-    }
-
-    // MARK: Ending
-
-    /// The state after a VM was ended, step by step, to the end.
-    /// - Parameter returned: the pages that the steps named as the host's again.
-    public func afterDestroy(_ handle: UInt64, returned: [UInt64]) throws(Disagreement) -> AbstractState {
-        guard let machine = machines[handle] else { throw Disagreement("there is no VM \(hex(handle))") }
-        let pages = Set(returned)
-        guard pages.count == returned.count else { throw Disagreement("a page of the VM was returned twice") }
-        let missing = machine.ownPages.subtracting(pages)
-        guard missing.isEmpty else { throw Disagreement("\(missing.count) pages of the VM were not returned") }
-        let memory = machine.kind == .protected ? Set(machine.mappings.values.map(\.frame)) : []
-        let foreign = pages.subtracting(machine.ownPages).subtracting(memory)
-        guard foreign.isEmpty else { throw Disagreement("\(foreign.count) pages were returned that were not the VM's") }
-        var next = self
-        for frame in machine.ownPages.union(memory) { next.set(frame, 1, .host) }
-        next.machines[handle] = nil
-        return next
     }
 }

@@ -16,7 +16,9 @@ extension Hypervisor {
     func guestCall(_ guest: RunningGuest, on processor: P) -> RunReport? {
         let vcpu = guest.vcpu
         let function = FunctionID(register: vcpu.general(0, on: processor))
-        let x1 = vcpu.general(1, on: processor)
+        let x1 = vcpu.general(1, on: processor) & function.argumentMask
+        let x2 = vcpu.general(2, on: processor) & function.argumentMask
+        let x3 = vcpu.general(3, on: processor) & function.argumentMask
         var answer = SMCCCStatus.notSupported
         var report: RunReport?
         switch PSCIFunction(rawValue: function.rawValue) {
@@ -24,9 +26,9 @@ extension Hypervisor {
         case .features: answer = guestFeatures(FunctionID(register: x1))
         case .migrateInfoType: answer = 2  // No trusted OS that could be migrated.
         case .affinityInfo, .affinityInfo32:
-            answer = guestAffinityInfo(guest, x1, vcpu.general(2, on: processor), on: processor)
+            answer = guestAffinityInfo(guest, x1, x2, on: processor)
         case .cpuOn, .cpuOn32:
-            (answer, report) = guestCPUOn(guest, x1, on: processor)
+            (answer, report) = guestCPUOn(guest, x1, entry: x2, context: x3, on: processor)
         case .cpuOff:
             memory.withLock(on: processor) { _ in
                 vcpu.store(.power, VCPUPage.Power.off.rawValue, on: processor)
@@ -106,15 +108,12 @@ extension Hypervisor {
 
     /// CPU_ON: EL2 decides and remembers where the vCPU starts; the host learns that it may run it.
     private func guestCPUOn(
-        _ guest: RunningGuest, _ target: UInt64, on processor: P
+        _ guest: RunningGuest, _ target: UInt64, entry: UInt64, context: UInt64, on processor: P
     ) -> (answer: UInt64, report: RunReport?) {
-        let vcpu = guest.vcpu
         guard let index = index(ofAffinity: target) else { return (PSCIStatus.invalidParameters.register, nil) }
-        let entry = vcpu.general(2, on: processor)
-        let context = vcpu.general(3, on: processor)
         let status: PSCIStatus = memory.withLock(on: processor) { _ in
             // The VM may have ended under this vCPU.
-            guard vcpu.power(on: processor) != .off else { return .internalFailure }
+            guard guest.vcpu.power(on: processor) != .off else { return .internalFailure }
             guard let other = guest.vm.vcpu(index, on: processor) else { return .invalidParameters }
             switch other.power(on: processor) {
             case .on: return .alreadyOn

@@ -135,6 +135,10 @@ extension Hypervisor {
             }
             // Another vCPU has ended the VM meanwhile.
             if report == nil, vcpu.power(on: processor) == .off { report = RunReport(.cpuOff) }
+            if report?.exit == .unsupported {
+                report?.x3 = processor.read(.farEL2)
+                report?.x4 = vcpu.programCounter(on: processor)
+            }
         }
         storeInterruptInterface(&interface, vcpu, on: processor)
         if guest.hasVectors { restoreHostVectors(vcpu, data, on: processor) }

@@ -118,4 +118,34 @@ extension HostBench {
     }
 }
 
+extension HostBench {
+    /// Every guest reaches the pages that the specification names, as it names them, and no others.
+    func guestTableDifferences(_ state: AbstractState) -> [String] {
+        state.machines.compactMap { guestTableDifference($0, $1) }
+    }
+
+    private func guestTableDifference(_ handle: UInt64, _ vm: Specification.Machine) -> String? {
+        let bits = vm.inputBits
+        let size: UInt64 = [32: 0, 36: 1, 39: 2, 40: 2, 42: 3, 44: 4, 48: 5][bits] ?? 5
+        let vtcr = 1 << 31 | size << 16 | (bits >= 44 ? 2 : 1) << 6 | (64 - bits)
+        // The root goes back to the host like any other page.
+        guard vm.ownPages.contains(vm.root), vm.life == .active || !vm.mappings.isEmpty else { return nil }
+        guard let mapped = machine.stage2Mapping(vttbr: vm.root << pageShift, vtcr: vtcr) else {
+            return "VM \(hex(handle)) has a tree that cannot be walked"
+        }
+        var count = 0
+        for run in mapped {
+            for page in 0..<run.pages {
+                guard let due = vm.mappings[run.input + page], due.frame == run.frame + page,
+                    run.readable, run.writable == due.access.contains(.write),
+                    run.executable == due.access.contains(.execute), run.memory == 0b1111
+                else { return "VM \(hex(handle)) maps its page \(hex(run.input + page)) wrongly" }
+                count += 1
+            }
+        }
+        return count == vm.mappings.count
+            ? nil : "VM \(hex(handle)) maps \(count) pages where \(vm.mappings.count) are due"
+    }
+}
+
 func hex(_ value: UInt64) -> String { "0x" + String(value, radix: 16) }

@@ -122,12 +122,13 @@ final class HostBench: @unchecked Sendable {
         return nil
     }
 
-    /// What the specification wants to know about tables, as of now.
+    /// What the specification wants to know about tables: as of now, but for what the guests reach,
+    /// which is as of when it is asked.
     var observation: Observation {
         let machine = machine
         let cpu = machine[cpu: 0]
         let free = hypervisor.memory.withLock(on: cpu) { $0.pool.freePages }
-        return Observation(
+        var result = Observation(
             freePages: free,
             freePagesOfVM: { [self] number in
                 hypervisor.memory.withLock(on: cpu) { state in
@@ -135,6 +136,28 @@ final class HostBench: @unchecked Sendable {
                     return vm.load(.freeCount, on: cpu)
                 }
             }, isInUse: { machine.isLiveTable(Frame($0)) })
+        result.isMapped = { [self] number, page in
+            hypervisor.memory.withLock(on: cpu) { state in
+                guard let handle = VMHandle(alleged: number), let table = state.machines[handle]?.table(on: cpu) else {
+                    return false
+                }
+                return table.lookup(page, on: cpu).descriptor != .invalid
+            }
+        }
+        return result
+    }
+
+    /// The same, with what is true before the call kept until after it.
+    func observation(before state: AbstractState, physicalCount: UInt64 = 0) -> Observation {
+        var result = observation
+        let isInUse = result.isInUse
+        let freePagesOfVM = result.freePagesOfVM
+        let used = Set(state.donatedPages.filter { isInUse($0) })
+        let left = state.machines.keys.reduce(into: [:]) { $0[$1] = freePagesOfVM($1) }
+        result.isInUse = { used.contains($0) }
+        result.freePagesOfVM = { left[$0] ?? 0 }
+        result.physicalCount = physicalCount
+        return result
     }
 
     func expectNoViolations(sourceLocation: SourceLocation = #_sourceLocation) {
