@@ -146,18 +146,20 @@ extension Benchmark {
         let symbols = KernelSymbols(table: try await table(run))
         var profile = BenchmarkProfile()
         var image: [CounterLog.Block] = []
-        for block in run.log.blocks {
+        // The symbols are the host's kernel's; what a guest executes is its own affair.
+        for block in run.log.blocks where InstructionCounts.Executor.host.contains(block.executor) {
             if block.executor == .el2 && host == .martlet {
                 image.append(block)
                 continue
             }
-            // Only a kernel's functions are known.
+            // Of programs only their sum is told.
             let function = block.address >> 63 == 1 ? symbols.function(at: block.address) : nil
             let name = function ?? "(all)"
             profile.add(.init(executor: block.executor, function: name, inlined: name), block.instructions)
         }
         for step in run.log.steps where step.to >> 63 == 1 && symbols.isStart(step.to) {
-            guard let caller = symbols.function(at: step.from), let function = symbols.function(at: step.to),
+            guard InstructionCounts.Executor.host.contains(step.executor),
+                let caller = symbols.function(at: step.from), let function = symbols.function(at: step.to),
                 caller != function
             else { continue }
             profile.add(.init(executor: step.executor, function: function, caller: caller), step.count)
