@@ -180,7 +180,8 @@ extension AbstractState {
             if exit == .unsupported { values = [] }
         }
         return RunReport(
-            exit, values, lists: interrupts.lists, interface: registers.interface | interrupts.endCount << 32, timer: timer)
+            exit, values, lists: interrupts.lists, interface: registers.interface | interrupts.endCount << 32,
+            timer: timer)
     }
 
     /// The guest leaves, and its run with it.

@@ -51,17 +51,39 @@ struct RandomGuestTests {
         }
     }
 
+    @Test("identify their CPU by what guests have and by nothing else", arguments: [0 as UInt64, 2])
+    func identity(_ vectorLength: UInt64) throws {
+        let guests = try RandomGuests(try #require(Self.plans["three CPUs with features"]), seed: 1)
+        let handle = try guests.make(CallRegisters(.createVM, VMKind.normal.rawValue, 40, 0x42000, 32), on: 0).x1
+        try guests.make(CallRegisters(.createVCPU, handle, 0, 0x42020, VCPUStart.on.rawValue), on: 0)
+        if vectorLength > 0 {
+            let length = VCPURegister.vectorLength.number
+            #expect(try guests.make(CallRegisters(.setRegister, handle, 0, length, vectorLength), on: 0).x0 == 0)
+        }
+        // Held against the specification one by one.
+        var isAnythingThere = false
+        for number: UInt64 in 0x408...0x43F {
+            let answer = try guests.make(CallRegisters(.getRegister, handle, 0, number), on: 0)
+            #expect(answer.x0 == 0)
+            if answer.x1 != 0 { isAnythingThere = true }
+            #expect(try guests.make(CallRegisters(.setRegister, handle, 0, number, answer.x1), on: 0).x0 != 0)
+        }
+        #expect(isAnythingThere)
+    }
+
     /// What must happen at least so often in the runs below.
     static let due: [(Int, [String])] = [
         (
             10,
             [
-                "runVCPU: success", "runVCPU: busy", "runVCPU: denied", "runVCPU: invalidParameter", "runVCPU: notFound",
+                "runVCPU: success", "runVCPU: busy", "runVCPU: denied", "runVCPU: invalidParameter",
+                "runVCPU: notFound",
                 "normal getRegister: success", "getRegister: busy", "protected getRegister: denied",
                 "getRegister: invalidParameter", "getRegister: notFound", "normal setRegister: success",
                 "normal setRegister: denied", "protected setRegister: success", "protected setRegister: denied",
                 "setRegister: busy", "setRegister: invalidParameter", "setRegister: notFound", "quiesce: success",
-                "normal resetVCPU: success", "protected resetVCPU: denied", "destroyVM: success", "destroyVM: busy", "destroyVM: notFound", "off",
+                "normal resetVCPU: success", "protected resetVCPU: denied", "destroyVM: success", "destroyVM: busy",
+                "destroyVM: notFound", "off",
             ]
         ),
         (
@@ -69,7 +91,8 @@ struct RandomGuestTests {
             ["normal", "protected"].flatMap { kind in
                 [
                     "access: memory", "access: memoryFault", "access: mmioRead", "access: mmioWrite", "MRS: goes on",
-                    "MSR: goes on", "MSR: softwareInterrupt", "MSR: deactivation", "access: goes on", "call: goes on", "call: cpuOn", "call: cpuOff",
+                    "MSR: goes on", "MSR: softwareInterrupt", "MSR: deactivation", "access: goes on", "call: goes on",
+                    "call: cpuOn", "call: cpuOff",
                     "call: waitForInterrupt", "interrupt: interrupt", "systemError: unsupported",
                     "narrowState: unsupported", "undefined: goes on", "firstVector: goes on", "waitForEvent: yield",
                     "waitForInterrupt: waitForInterrupt",
@@ -91,7 +114,8 @@ struct RandomGuestTests {
         (
             1,
             [
-                "resetVCPU: busy", "call 0x84000003: -5", "call 0xc4000004: 2", "normal call: systemOff", "normal call: systemReset",
+                "resetVCPU: busy", "call 0x84000003: -5", "call 0xc4000004: 2", "normal call: systemOff",
+                "normal call: systemReset",
                 "protected call: systemOff", "protected call: systemReset",
             ]
         ),

@@ -68,8 +68,10 @@ private struct RandomHypervisorUser {
         case 0: return host.frame() & ~(aligned &- 1)
         case 1..<8:
             // What some guest maps already, or what some VM is made of.
-            let used = state.machines.values.flatMap { $0.mappings.values.map(\.frame) + $0.ownPages.sorted().prefix(4) }
-                .sorted()
+            let used = state.machines.values.flatMap {
+                $0.mappings.values.map(\.frame) + $0.ownPages.sorted().prefix(4)
+            }
+            .sorted()
             if !used.isEmpty { return used[Int(below(UInt64(used.count)))] & ~(aligned &- 1) }
         default: break
         }
@@ -168,7 +170,8 @@ private struct RandomHypervisorUser {
             let machine = state.machines[handle], let index = machine.vcpus.keys.min()
         else { return }
         guest.due = machine
-        guest.pages = (0..<12).map { _ in guestPage(machine) & ((1 << 40) - 1) } + machine.mappings.keys.sorted().prefix(4)
+        guest.pages =
+            (0..<12).map { _ in guestPage(machine) & ((1 << 40) - 1) } + machine.mappings.keys.sorted().prefix(4)
         let call = RunCall(VCPUName(handle, index))
         let refusals = state.refusals(of: call)
         let answer = bench.hvc(CallRegisters(.runVCPU, handle, index), on: cpu)
@@ -182,7 +185,9 @@ private struct RandomHypervisorUser {
         let start: RunStart
         (state, start) = state.afterRunBegins(call, on: cpu)
         if case .entered = start, let registers = state.vcpu(call.vcpu)?.registers {
-            (state, _) = state.after(.interrupt, of: call.vcpu, registers, InterruptsLeft(lists: [0, 0, 0, 0], endCount: 0), syndrome: (0, 0))
+            (state, _) = state.after(
+                .interrupt, of: call.vcpu, registers, InterruptsLeft(lists: [0, 0, 0, 0], endCount: 0), syndrome: (0, 0)
+            )
         }
         // The host is the host again.
         let somewhere = 0x40000 + below(0x400)
@@ -197,7 +202,9 @@ private struct RandomHypervisorUser {
     /// Some steps of an end, of a VM that is ending already if there is one; half of the time all of them.
     private mutating func destroy(on cpu: Int) throws {
         let handles = state.machines.keys.sorted()
-        guard let handle = handles.first(where: { state.machines[$0]?.life == .ending }) ?? handles.randomElement(using: &host.random),
+        guard
+            let handle = handles.first(where: { state.machines[$0]?.life == .ending })
+                ?? handles.randomElement(using: &host.random),
             let machine = state.machines[handle]
         else { return }
         let memory = machine.kind == .protected ? Set(machine.mappings.values.map(\.frame)) : []
@@ -208,7 +215,8 @@ private struct RandomHypervisorUser {
             }
             guard state.machines[handle] != nil else { break }
         }
-        for frame in machine.ownPages.union(memory) where state.page(frame) == .host && !bench.machine.isZero(Frame(frame)) {
+        for frame in machine.ownPages.union(memory)
+        where state.page(frame) == .host && !bench.machine.isZero(Frame(frame)) {
             throw RandomHost.Failure("frame \(hex(frame)) came back with something in it")
         }
         if state.machines[handle] == nil { _ = try make(CallRegisters(.destroyVM, handle), on: cpu) }

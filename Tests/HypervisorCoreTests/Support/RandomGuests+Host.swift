@@ -139,6 +139,15 @@ extension RandomGuests {
     // MARK: Registers
 
     private func registers(on cpu: Int) throws {
+        // One that its guest has just turned on, and that its host turns on too, or off.
+        let starting = state.machines.flatMap { handle, machine in
+            machine.vcpus.filter { $0.value.isStarting }.keys.map { VCPUName(handle, $0) }
+        }
+        if let name = starting.min(by: { ($0.machine, $0.index) < ($1.machine, $1.index) }), below(3) == 0 {
+            let power = VCPURegister.power.number
+            try make(CallRegisters(.setRegister, name.machine, name.index, power, min(1, below(4))), on: cpu)
+            return
+        }
         let handle = anyHandle()
         let numbers: [UInt64] = [
             below(31), below(31), 0x100 + below(11), 0x101, 0x102, 0x200 + below(0x18), 0x300 + below(32),
@@ -260,6 +269,12 @@ extension RandomGuests {
         if let first = bench.differences(from: state, stride: 97).first { throw RandomHost.Failure(first) }
         if let first = bench.guestTableDifferences(state).first { throw RandomHost.Failure(first) }
         if let first = bench.machine.violations.first { throw RandomHost.Failure(first.description) }
+    }
+}
+
+extension VCPU {
+    fileprivate var isStarting: Bool {
+        if case .starting = power { true } else { false }
     }
 }
 
