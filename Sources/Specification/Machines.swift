@@ -145,7 +145,10 @@ extension AbstractState {
     }
 
     private func mayLackTables(_ observing: Observation) -> Set<CallStatus> {
-        observing.freePages < mostTablesForOneChange ? [.noMemory] : []
+        // Where the host touches what guests own it gets tables of its own.
+        let owned = machines.values.filter { $0.kind == .protected }.reduce(0) { $0 + $1.mappings.count }
+        let kept = owned == 0 ? 0 : UInt64(owned + 511) / 512 + 1
+        return observing.freePages < mostTablesForOneChange + kept ? [.noMemory] : []
     }
 
     private func mayLackTables(_ observing: Observation, of machine: UInt64) -> Set<CallStatus> {

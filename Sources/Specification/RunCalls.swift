@@ -135,7 +135,9 @@ extension AbstractState {
             let isPhysical = list >> 61 & 1 == 1
             let isTimer = number == 27 && list >> 32 & 0x1FFF == 27
             let rest: UInt64 = !isPhysical ? list & 1 << 41 : isTimer ? 1 << 61 | 27 << 32 : 0
-            return state | 1 << 60 | list & 0xFF << 48 | number | rest
+            // Hardware's own is pending or active, and never both.
+            let due = isPhysical && isTimer && state == 0b11 << 62 ? 0b10 << 62 : state
+            return due | 1 << 60 | list & 0xFF << 48 | number | rest
         }
     }
 

@@ -37,7 +37,7 @@ extension EL2 {
         var answer = EL2.call(call, vm: handle, arguments)
         var attempts = 0
         while answer.status == CallStatus.noMemory.rawValue, attempts < poolAttempts {
-            guard growPool() else { return answer }
+            guard growPool(.request) else { return answer }
             attempts += 1
             answer = EL2.call(call, vm: handle, arguments)
         }
@@ -46,19 +46,32 @@ extension EL2 {
 
     /// Gives EL2's pool one block of pages: more than the tables that taking it can need, so that EL2
     /// never refuses it for a lack of pages.
-    private static func growPool() -> Bool {
-        let pages: UInt64 = 1 << UInt64(poolOrder)
-        let first = martlet_kernel_pages_allocate(poolOrder, 1)
+    static func growPool(_ reason: PoolGrowth) -> Bool {
+        let order = reason == .teardown ? leastPoolOrder : poolOrder
+        let first = martlet_kernel_pages_allocate(
+            order, reason == .teardown ? MARTLET_NOT_CHARGED : MARTLET_MAY_SLEEP)
         guard first != 0 else { return false }
-        guard EL2.call(.topUp, first, pages).status == CallStatus.success.rawValue else {
-            martlet_kernel_pages_free(first, pages)
+        let status = EL2.call(.topUp, first, 1 << UInt64(order)).status
+        guard status == CallStatus.success.rawValue else {
+            if status != CallStatus.panicked.rawValue { martlet_kernel_pages_free(first, 1 << UInt64(order)) }
             return false
         }
         return true
     }
 
+    /// What EL2's pool grows for.
+    enum PoolGrowth {
+        /// A process's request, which pays for it.
+        case request
+        /// The end of a VM, which must not fail.
+        case teardown
+    }
+
+    /// As few pages as EL2 takes at any time: 16.
+    private static var leastPoolOrder: UInt32 { 4 }
+
     private static var poolOrder: UInt32 { 5 }
-    private static var poolAttempts: Int { 2 }
+    private static var poolAttempts: Int { 8 }
 }
 
 extension LinuxError {
@@ -81,7 +94,7 @@ struct DonatedBlock: ~Copyable {
 
     /// 1 << `order` pages, aligned to their size.
     init(order: UInt32) throws(LinuxError) {
-        let first = martlet_kernel_pages_allocate(order, 1)
+        let first = martlet_kernel_pages_allocate(order, MARTLET_MAY_SLEEP)
         guard first != 0 else { throw .noMemory }
         self.first = first
         self.order = order
@@ -89,8 +102,12 @@ struct DonatedBlock: ~Copyable {
 
     var pages: UInt64 { 1 << UInt64(order) }
 
-    /// EL2 owns the pages from now on.
-    mutating func isGiven() { isTaken = true }
+    /// Whether an answer leaves the pages with the host. After a panic of EL2 nobody knows, and a page
+    /// that the kernel uses and does not have would be worse than one that is lost.
+    mutating func stays(after status: Int64) -> Bool {
+        if status == CallStatus.success.rawValue || status == CallStatus.panicked.rawValue { isTaken = true }
+        return status != CallStatus.success.rawValue
+    }
 
     deinit {
         if !isTaken { martlet_kernel_pages_free(first, 1 << UInt64(order)) }

@@ -85,8 +85,7 @@ struct VCPUState {
         let answer = EL2.callWithPool(
             .createVCPU, vm: vm.handle,
             GuestCallArguments(second: UInt64(number), third: block.first, fourth: start.rawValue))
-        guard answer.status == CallStatus.success.rawValue else { throw LinuxError(el2: answer.status) }
-        block.isGiven()
+        guard !block.stays(after: answer.status) else { throw LinuxError(el2: answer.status) }
     }
 
     /// Makes it as it was when it was new, but for the length of its vectors. What it was about to be told

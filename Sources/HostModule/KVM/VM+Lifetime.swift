@@ -38,9 +38,9 @@ extension VM {
         let answer = EL2.callWithPool(
             .createVM, vm: facts.kind.rawValue,
             GuestCallArguments(second: bits, third: block.first, fourth: block.pages))
+        _ = block.stays(after: answer.status)
         switch CallStatus(rawValue: answer.status) {
         case .success:
-            block.isGiven()
             setHandle(answer.first)
         // All handles are in use.
         case .busy: throw .noSpace
@@ -53,8 +53,7 @@ extension VM {
         var block = try DonatedBlock(order: order)
         let answer = EL2.callWithPool(
             .donateToVM, vm: handle, GuestCallArguments(second: block.first, third: block.pages))
-        guard answer.status == CallStatus.success.rawValue else { throw LinuxError(el2: answer.status) }
-        block.isGiven()
+        guard !block.stays(after: answer.status) else { throw LinuxError(el2: answer.status) }
     }
 
     /// KVM_CREATE_VCPU: a descriptor. EL2 learns of the vCPU when it is initialised, for only then it is known
@@ -84,8 +83,16 @@ extension VM {
     /// Has EL2 take the VM apart, step by step, and gives the kernel its pages back.
     func destroyAtEL2() {
         guard handle != 0 else { return }
+        var patience = 100
         while true {
-            let answer = EL2.callWithPool(.destroyVM, vm: handle, GuestCallArguments())
+            let answer = EL2.call(.destroyVM, vm: handle, GuestCallArguments())
+            if answer.status == CallStatus.noMemory.rawValue, patience > 0 {
+                // Without pages for EL2 the VM and all that it has would be lost: they are not charged to the
+                // process, and waited for.
+                if !EL2.growPool(.teardown) { martlet_kernel_wait() }
+                patience -= 1
+                continue
+            }
             // What EL2 does not give back stays offline: a page of its own that the kernel reused would
             // be worse.
             guard answer.status == CallStatus.success.rawValue else { return }

@@ -42,7 +42,8 @@ extension VM {
         do throws(LinuxError) {
             try donate(GuestRun(first: frame, pages: 1), host, content)
         } catch {
-            unsafe martlet_kernel_unpin(object, frame)
+            // After a panic of EL2 nobody knows whose the page is: it stays out of use.
+            if error != .inputOutput { unsafe martlet_kernel_unpin(object, frame) }
             throw error
         }
         return .tryAgain

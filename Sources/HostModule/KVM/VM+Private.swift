@@ -25,8 +25,13 @@ extension VM {
                 return
             }
             if case .open = configuration.fixing {
+                // What cannot be is refused before anything is fixed.
+                try checkWindows()
                 try donateTables(order: 5)
-                try openWindows()
+                configuration.fixing = .opening(next: 0)
+            }
+            if case .opening(let next) = configuration.fixing {
+                try openWindows(from: next) { configuration.fixing = .opening(next: $0) }
                 configuration.fixing = .donating(place: 0, frame: 0)
             }
             while case .donating(let place, let frame) = configuration.fixing {
@@ -43,14 +48,29 @@ extension VM {
         }
     }
 
-    private func openWindows() throws(LinuxError) {
-        let limit: UInt64 = 1 << (facts.addressBits &- PageUnit.shift)
+    /// Guest frames that there are.
+    private var frames: UInt64 { 1 << (facts.addressBits &- PageUnit.shift) }
+
+    /// Refuses slots with more gaps between them than EL2 has windows.
+    private func checkWindows() throws(LinuxError) {
         var next: UInt64 = 0
-        while let gap = withMemory({ $0.slots.gap(from: next, limit: limit) }) {
+        var count: UInt64 = 0
+        while let gap = withMemory({ $0.slots.gap(from: next, limit: frames) }) {
+            next = gap.first &+ gap.pages
+            count += 1
+        }
+        guard count <= HostCall.maximumWindows else { throw .noSpace }
+    }
+
+    /// Opens the gaps from a guest frame on, and says after each where the next one can be.
+    private func openWindows(from first: UInt64, _ progress: (UInt64) -> Void) throws(LinuxError) {
+        var next = first
+        while let gap = withMemory({ $0.slots.gap(from: next, limit: frames) }) {
             let answer = EL2.call(
                 .allowMMIO, vm: handle, GuestCallArguments(second: gap.first, third: gap.pages))
             guard answer.status == CallStatus.success.rawValue else { throw LinuxError(el2: answer.status) }
             next = gap.first &+ gap.pages
+            progress(next)
         }
     }
 
@@ -105,7 +125,8 @@ extension VM {
         do throws(LinuxError) {
             try donate(GuestRun(first: frame, pages: parcel.pages), parcel.frame, content)
         } catch {
-            memory.takeBack(parcel)
+            // After a panic of EL2 nobody knows whose the pages are: they stay the guest's.
+            if error != .inputOutput { memory.takeBack(parcel) }
             throw error
         }
     }

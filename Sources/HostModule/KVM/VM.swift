@@ -32,6 +32,8 @@ struct VMConfiguration {
     enum Fixing {
         /// The process may still change the slots.
         case open
+        /// What is between the slots becomes windows: the guest frame from which on.
+        case opening(next: UInt64)
         /// Content of slots is being donated: the slot at this place, from this guest frame on.
         case donating(place: Int, frame: UInt64)
         /// A vCPU may run.

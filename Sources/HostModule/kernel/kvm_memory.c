@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /* Pages for EL2's tables and vCPUs, pages of the process for the guest, cache maintenance. */
+#include <linux/delay.h>
 #include <linux/gfp.h>
 #include <linux/mm.h>
 #include <linux/page-flags.h>
@@ -15,14 +16,16 @@ void *martlet_kernel_state_allocate(u64 size)
 	return kvzalloc(size, GFP_KERNEL_ACCOUNT);
 }
 
-/*
- * Offline for everyone else, as all memory that EL2 hides: hibernation and dumps skip such
- * pages. A notifier must not sleep and may use the reserves, for it frees memory.
- */
-u64 martlet_kernel_pages_allocate(u32 order, u32 may_sleep)
+/* Offline for everyone else, as all memory that EL2 hides: hibernation and dumps skip such pages. */
+u64 martlet_kernel_pages_allocate(u32 order, enum martlet_allocation how)
 {
-	gfp_t flags = may_sleep ? GFP_KERNEL_ACCOUNT : GFP_ATOMIC;
-	struct page *pages = alloc_pages(flags | __GFP_ZERO | __GFP_NOWARN, order);
+	/* A notifier must not sleep and may use the reserves, for it frees memory. */
+	static const gfp_t flags[] = {
+		[MARTLET_AT_ONCE] = GFP_ATOMIC,
+		[MARTLET_MAY_SLEEP] = GFP_KERNEL_ACCOUNT,
+		[MARTLET_NOT_CHARGED] = GFP_KERNEL | __GFP_RETRY_MAYFAIL,
+	};
+	struct page *pages = alloc_pages(flags[how] | __GFP_ZERO | __GFP_NOWARN, order);
 	u32 i;
 
 	if (!pages)
@@ -95,7 +98,8 @@ int martlet_kernel_user_page_get(u64 address, u32 must_write, struct martlet_use
 	if (count != 1)
 		return count < 0 ? count : -EFAULT;
 	page->frame = page_to_pfn(got);
-	page->is_huge = is_huge(address);
+	/* The block may have come after the page was got: what counts is the page that is held. */
+	page->is_huge = folio_nr_pages(page_folio(got)) >= PMD_SIZE / PAGE_SIZE && is_huge(address);
 	return 0;
 }
 
@@ -119,6 +123,11 @@ void martlet_kernel_pages_sync_fetch(u64 first, u64 pages)
 	unsigned long start = (unsigned long)page_address(pfn_to_page(first));
 
 	caches_clean_inval_pou(start, start + (pages << PAGE_SHIFT));
+}
+
+void martlet_kernel_wait(void)
+{
+	msleep(100);
 }
 
 void martlet_kernel_pause(void)

@@ -28,6 +28,12 @@ int martlet_kernel_pin(struct martlet_vm *vm, u64 guest, u64 user, u64 *frame)
 		account_locked_vm(vm->mm, 1, false);
 		return error < 0 ? error : -EFAULT;
 	}
+	/* A page of a file, or of another process's too, is not this process's to give away for ever. */
+	if (!PageAnon(page)) {
+		unpin_user_page(page);
+		account_locked_vm(vm->mm, 1, false);
+		return -EFAULT;
+	}
 	error = xa_insert(&vm->pinned, guest, page, GFP_KERNEL_ACCOUNT);
 	if (error) {
 		unpin_user_page(page);

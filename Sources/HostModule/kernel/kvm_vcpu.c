@@ -79,22 +79,24 @@ static long vcpu_ioctl(struct file *file, unsigned int request, unsigned long ar
 static vm_fault_t fault_run(struct vm_fault *fault)
 {
 	struct martlet_vcpu *vcpu = fault->vma->vm_file->private_data;
-	struct page *page;
 
 	if (fault->pgoff)
 		return VM_FAULT_SIGBUS;
-	page = virt_to_page(vcpu->run);
-	get_page(page);
-	fault->page = page;
-	return 0;
+	return vmf_insert_pfn(fault->vma, fault->address, page_to_pfn(virt_to_page(vcpu->run)));
 }
 
 static const struct vm_operations_struct run_operations = {
 	.fault = fault_run,
 };
 
+/* By its frame, so that nobody can pin the page: a guest's memory must not be the kernel's too. */
 static int map_run(struct file *file, struct vm_area_struct *area)
 {
+	const vm_flags_t shared = VM_SHARED | VM_MAYSHARE;
+
+	if ((area->vm_flags & shared) != shared)
+		return -EINVAL;
+	vm_flags_set(area, VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP);
 	area->vm_ops = &run_operations;
 	return 0;
 }

@@ -30,7 +30,9 @@ extension Hypervisor {
         let base = number | priority | group1 | state << 62
         if value & (1 << 61) != 0 {
             guard number == timerInterrupt, (value >> 32) & 0x1FFF == timerInterrupt else { return base }
-            return base | 1 << 61 | timerInterrupt << 32
+            // An interrupt of hardware is pending or active, never both (IHI 0069, ICH_LR<n>_EL2.State).
+            let single = state == 3 ? base & ~(1 << 62) : base
+            return single | 1 << 61 | timerInterrupt << 32
         }
         return base | value & (1 << 41)
     }

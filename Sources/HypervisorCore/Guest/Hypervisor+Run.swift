@@ -120,14 +120,16 @@ extension Hypervisor {
         if let abort { injectExternalAbort(abort, vcpu, on: processor) }
         var report: RunReport?
         while report == nil {
-            switch processor.enterGuest(vcpu.base) {
+            let exception = processor.enterGuest(vcpu.base)
+            // The state that an exception left must be one that a guest may be in, or it has used
+            // AArch32 at EL0; nothing of that is answered.
+            let isForeign = vcpu.state(on: processor).mode == .aarch32
+            switch exception {
             case .interrupt: report = RunReport(.interrupt)
             case .systemError: report = RunReport(.unsupported, 0x2F << 26)
-            case .synchronous: report = answer(&guest, data, on: processor)
+            case .synchronous: if !isForeign { report = answer(&guest, data, on: processor) }
             }
-            // The state that an exception left must be one that a guest may be in, or it has used
-            // AArch32 at EL0.
-            if vcpu.state(on: processor).mode == .aarch32 {
+            if isForeign {
                 report = RunReport(.unsupported, 0)
                 memory.withLock(on: processor) { _ in
                     vcpu.store(.power, VCPUPage.Power.off.rawValue, on: processor)

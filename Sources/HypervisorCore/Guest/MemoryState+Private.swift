@@ -29,6 +29,7 @@ extension MemoryState {
         ledger.record(
             .guest(slot: UInt8(truncatingIfNeeded: handle.slot), .nothing), of: pages.host, on: processor)
         guestPages &+= count
+        pool.keepForSinks(guestPages)
         takeFromHostTable(pages.host, on: processor)
         // What the host wrote last, by whatever alias, is in memory; no line of it stays in a cache
         // where the guest could find it, or lose to it, with its caches off.
@@ -94,6 +95,7 @@ extension MemoryState {
             processor.cleanAndInvalidatePage(page)
         }
         guestPages &-= range.count
+        pool.keepForSinks(guestPages)
         ledger.record(.exclusiveToHost, of: range, on: processor)
         pool.purpose = .ownershipChange
         do throws(TableError) {
@@ -128,7 +130,10 @@ extension MemoryState {
     /// Gives the host a sink where it lost a page to a guest, so that a kernel access without a way
     /// out of a fault ends: it reads what it wrote there itself, and executes nothing.
     mutating func sink(_ frame: Frame<HostPhysical>, on processor: some Processor) -> Bool {
-        guard case .guest(let slot, _) = ledger.state(of: frame, on: processor) else { return false }
+        // Only RAM has entries in the ledger; the host may name any frame.
+        guard hostTable.geometry.contains(frame.number), map.kind(of: frame, on: processor) == .ram,
+            case .guest(let slot, _) = ledger.state(of: frame, on: processor)
+        else { return false }
         pool.purpose = .sink
         defer { pool.purpose = .ownershipChange }
         if sinkPage == nil, let page = pool.takeTable(on: processor) {

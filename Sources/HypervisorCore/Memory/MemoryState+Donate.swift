@@ -41,7 +41,7 @@ extension MemoryState {
             range.end.address.rawValue <= HypervisorAddressSpace.identityLimit
         else { throw .denied }
         guard ledger.all(range, are: .exclusiveToHost, on: processor) else { throw .denied }
-        guard purpose == .forPool ? pool.canTopUp(range.count) : pool.canChangeOwnership else { throw .noMemory }
+        guard purpose == .forPool ? pool.canTopUp(range.count) : pool.canTake else { throw .noMemory }
 
         pool.purpose = .ownershipChange
         do throws(TableError) {
@@ -61,7 +61,7 @@ extension MemoryState {
     /// - Throws: `notFound` if the pool has none that came from the host; `noMemory` if the pool
     ///   could not make the tables.
     mutating func reclaimPool(on processor: some Processor) throws(CallStatus) -> Frame<HostPhysical> {
-        guard pool.canChangeOwnership(withGuestPages: guestPages), pool.freePages > PagePool.ownershipThreshold else {
+        guard pool.canTake, pool.freePages > PagePool.ownershipThreshold else {
             throw pool.hasToppedUpPages ? .noMemory : .notFound
         }
         guard let frame = pool.takeToppedUp(on: processor) else { throw .notFound }

@@ -28,10 +28,10 @@ public enum HostAccessKind: Equatable, Sendable {
 extension MemoryState {
     /// Answers a translation fault of the host at an intermediate physical page.
     mutating func answerHostFault(
-        at frame: Frame<HostPhysical>, by access: HostAccessKind, on processor: some Processor
+        at frame: Frame<HostPhysical>, by access: HostAccessKind, of cpu: Int, on processor: some Processor
     ) -> HostFaultAnswer {
         var answer = decideHostFault(at: frame, on: processor)
-        if answer == .refused, needsSink(frame, access), sink(frame, on: processor) { answer = .sunk }
+        if answer == .refused, needsSink(frame, access, cpu), sink(frame, on: processor) { answer = .sunk }
         switch answer {
         case .sunk: break
         case .mapped: hostFaults.mapped &+= 1
@@ -43,17 +43,12 @@ extension MemoryState {
 
     /// A data access of the kernel to its own map of memory has no way out of a fault. A user
     /// address has one, but for the kernel's loops that make the access again and again.
-    private mutating func needsSink(_ frame: Frame<HostPhysical>, _ access: HostAccessKind) -> Bool {
+    private mutating func needsSink(_ frame: Frame<HostPhysical>, _ access: HostAccessKind, _ cpu: Int) -> Bool {
         switch access {
-        case .kernelData: return true
-        case .other: break
+        case .kernelData: true
+        case .other: refusals.isTooMany(frame, cpu: cpu)
         }
-        lastRefused = lastRefused.frame == frame.number ? (frame.number, lastRefused.times &+ 1) : (frame.number, 1)
-        return lastRefused.times > Self.refusalsInARow
     }
-
-    /// Refusals of one page in a row after which the host gets a sink there.
-    private static var refusalsInARow: UInt64 { 16 }
 
     private mutating func decideHostFault(
         at frame: Frame<HostPhysical>, on processor: some Processor

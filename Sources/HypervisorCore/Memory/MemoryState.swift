@@ -27,8 +27,8 @@ public struct MemoryState: ~Copyable, Sendable {
     var sinkPage: Frame<HostPhysical>?
     /// Pages that protected guests own.
     var guestPages: UInt64 = 0
-    /// The page that the host was last refused, and how often in a row.
-    var lastRefused: (frame: UInt64, times: UInt64) = (0, 0)
+    /// What each CPU was refused last.
+    var refusals = HostRefusals()
     /// How often vCPUs have come back to the host.
     var exits = ExitCounters()
     /// The virtual machines, in pages of their own.

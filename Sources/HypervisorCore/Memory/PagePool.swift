@@ -42,6 +42,8 @@ public struct PagePool: ~Copyable, Sendable {
     private var heads: InlineArray<20, UInt64> = InlineArray(repeating: 0)
     /// Pages that nothing uses.
     public private(set) var freePages: UInt64 = 0
+    /// Pages that are kept for sinks, so that nothing but a return takes them.
+    private var keptForSinks: UInt64 = 0
 
     /// An empty pool.
     public init(ledger: Ledger) { self.ledger = ledger }
@@ -149,11 +151,21 @@ public struct PagePool: ~Copyable, Sendable {
     /// Whether tables for one more ownership change can be had.
     public var canChangeOwnership: Bool { freePages >= Self.ownershipThreshold }
 
-    /// Whether tables for one more ownership change can be had while guests own so many pages. The host may
-    /// touch all of them: then each 2 MiB needs a table, and the sink is a page too.
+    /// The pages that sinks can need while guests own so many pages. The host may touch all of them: then each
+    /// 2 MiB needs a table, and the sink is a page too.
+    private static func sinks(guestPages: UInt64) -> UInt64 {
+        guestPages == 0 ? 0 : (guestPages &+ pagesPerSuperpage &- 1) / pagesPerSuperpage &+ 1
+    }
+
+    /// Guests own so many pages from now on.
+    mutating func keepForSinks(_ guestPages: UInt64) { keptForSinks = Self.sinks(guestPages: guestPages) }
+
+    /// Whether tables for one more ownership change can be had, and what is kept for sinks stays.
+    var canTake: Bool { freePages >= Self.ownershipThreshold &+ keptForSinks }
+
+    /// The same when guests own so many pages.
     func canChangeOwnership(withGuestPages guestPages: UInt64) -> Bool {
-        let sinks = guestPages == 0 ? 0 : (guestPages &+ pagesPerSuperpage &- 1) / pagesPerSuperpage &+ 1
-        return freePages >= Self.ownershipThreshold &+ sinks
+        freePages >= Self.ownershipThreshold &+ Self.sinks(guestPages: guestPages)
     }
 
     /// Whether so many pages can join the pool. A donation of `reserve` pages or more gives back
@@ -188,7 +200,7 @@ extension PagePool: FrameSource {
         case .ownershipChange: break
         case .sink: guard freePages > Self.reserve else { return nil }
         case .deviceMapping:
-            guard freePages > Self.reserve, deviceTables < Self.deviceTableLimit else { return nil }
+            guard freePages > Self.reserve &+ keptForSinks, deviceTables < Self.deviceTableLimit else { return nil }
             deviceTables &+= 1
         }
         // Pages that can never go back to the host are used first.

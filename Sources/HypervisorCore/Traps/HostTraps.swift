@@ -17,7 +17,7 @@ extension Hypervisor {
         case .smc64:
             firmwareCall(cpu, &frame, immediate: syndrome.immediate, on: processor)
         case .dataAbortLower, .instructionAbortLower:
-            hostAbort(syndrome, &frame, on: processor)
+            hostAbort(syndrome, cpu, &frame, on: processor)
         case .systemRegister, .wfx, .vectorRegisters, .scalableVectors, .unknown, .instructionAbortSame, .dataAbortSame,
             nil:
             // Implementation defined and auxiliary registers (HCR_EL2.TIDCP, TACR), and anything
@@ -29,14 +29,16 @@ extension Hypervisor {
     }
 
     /// A stage-2 abort.
-    private func hostAbort(_ syndrome: ExceptionSyndrome, _ frame: inout HostFrame, on processor: P) {
+    private func hostAbort(
+        _ syndrome: ExceptionSyndrome, _ cpu: Int, _ frame: inout HostFrame, on processor: P
+    ) {
         switch syndrome.faultStatus {
         case .translation, .accessFlag:
             // HPFAR_EL2 holds the page for these (DDI 0487, D24.2.66): bits 43:4 are IPA bits 51:12.
             let page = Frame<HostPhysical>((processor.read(.hpfarEL2) >> 4) & ((1 << 40) &- 1))
             let access = accessKind(syndrome, frame, on: processor)
             let answer = memory.withLock(on: processor) { state in
-                state.answerHostFault(at: page, by: access, on: processor)
+                state.answerHostFault(at: page, by: access, of: cpu, on: processor)
             }
             switch answer {
             case .mapped, .spurious, .sunk: return
