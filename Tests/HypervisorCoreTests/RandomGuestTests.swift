@@ -34,7 +34,7 @@ struct RandomGuestTests {
     private static func steps(_ count: Int, _ guests: RandomGuests) throws {
         for step in 0..<count {
             try guests.step(on: Int(guests.below(UInt64(guests.bench.plan.cpuCount))))
-            if step % 25 == 24 || !guests.bench.machine.violations.isEmpty { try guests.compare() }
+            if step % 40 == 39 || !guests.bench.machine.violations.isEmpty { try guests.compare() }
         }
         try guests.compare()
     }
@@ -136,7 +136,7 @@ struct RandomGuestTests {
         for seed in UInt64(1)...3 {
             let guests = try RandomGuests(try #require(Self.plans["four CPUs"]), seed: seed)
             do {
-                try Self.steps(1500, guests)
+                try Self.steps(1200, guests)
             } catch {
                 Issue.record("seed \(seed): \(error)")
             }
