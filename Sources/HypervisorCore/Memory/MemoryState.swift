@@ -4,9 +4,11 @@
 
 public import Arm
 import HypervisorInterface
+import Machine
 
 /// Ownership of memory and the tables derived from it.
 public struct MemoryState: ~Copyable, Sendable {
+    let isStationary = Stationary()
     let features: CPUFeatures
     /// What each physical address is.
     public let map: MemoryMap
