@@ -58,7 +58,8 @@ public struct BenchmarkBaseline: Codable, Equatable, Sendable {
             return InstructionCounts.Kind.allCases.compactMap { kind in
                 let before = rows[row]?[kind] ?? 0
                 let after = news[kind] ?? 0
-                let slack = max(before * BenchmarkRow.tolerance(of: row), kind == .any ? 4 : 0.5)
+                let tolerance = BenchmarkRow.tolerance(of: row)
+                let slack = max(before * tolerance, kind == .any || tolerance > 0.1 ? 4 : 0.5)
                 return abs(after - before) > slack ? Change(row: row, kind: kind, before: before, now: after) : nil
             }
         }
