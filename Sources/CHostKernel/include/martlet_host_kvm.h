@@ -142,18 +142,16 @@ void martlet_kernel_exit_system_event(struct martlet_vcpu *vcpu, martlet_u32 typ
 void martlet_kernel_exit_entry_failed(struct martlet_vcpu *vcpu, martlet_u64 reason);
 void martlet_kernel_exit_internal(struct martlet_vcpu *vcpu, martlet_u64 first, martlet_u64 second, martlet_u64 third);
 
-/* How pages are allocated. */
+/* Who pays for pages. */
 enum martlet_allocation {
-    /* In a notifier that must not sleep; charged to the calling process. */
-    MARTLET_AT_ONCE,
-    /* Charged to the calling process. */
-    MARTLET_MAY_SLEEP,
-    /* For the end of a VM, which the process's limits must not stop. */
+    /* The calling process. */
+    MARTLET_CHARGED,
+    /* Nobody: for the end of a VM, which the process's limits must not stop. */
     MARTLET_NOT_CHARGED,
 };
 
 /* 1 << order contiguous zeroed pages, marked offline: the first frame, or 0. */
-martlet_u64 martlet_kernel_pages_allocate(martlet_u32 order, enum martlet_allocation how);
+martlet_u64 martlet_kernel_pages_allocate(martlet_u32 order, enum martlet_allocation payment);
 /* A tenth of a second, in which memory may become free. */
 void martlet_kernel_wait(void);
 /* Gives back pages that EL2 has returned. */

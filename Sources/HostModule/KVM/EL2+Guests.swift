@@ -49,7 +49,7 @@ extension EL2 {
     static func growPool(_ reason: PoolGrowth) -> Bool {
         let order = reason == .teardown ? leastPoolOrder : poolOrder
         let first = martlet_kernel_pages_allocate(
-            order, reason == .teardown ? MARTLET_NOT_CHARGED : MARTLET_MAY_SLEEP)
+            order, reason == .teardown ? MARTLET_NOT_CHARGED : MARTLET_CHARGED)
         guard first != 0 else { return false }
         let status = EL2.call(.topUp, first, 1 << UInt64(order)).status
         guard status == CallStatus.success.rawValue else {
@@ -94,7 +94,7 @@ struct DonatedBlock: ~Copyable {
 
     /// 1 << `order` pages, aligned to their size.
     init(order: UInt32) throws(LinuxError) {
-        let first = martlet_kernel_pages_allocate(order, MARTLET_MAY_SLEEP)
+        let first = martlet_kernel_pages_allocate(order, MARTLET_CHARGED)
         guard first != 0 else { throw .noMemory }
         self.first = first
         self.order = order

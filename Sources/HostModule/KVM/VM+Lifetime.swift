@@ -89,8 +89,10 @@ extension VM {
             if answer.status == CallStatus.noMemory.rawValue, patience > 0 {
                 // Without pages for EL2 the VM and all that it has would be lost: they are not charged to the
                 // process, and waited for.
-                if !EL2.growPool(.teardown) { martlet_kernel_wait() }
-                patience -= 1
+                if !EL2.growPool(.teardown) {
+                    martlet_kernel_wait()
+                    patience -= 1
+                }
                 continue
             }
             // What EL2 does not give back stays offline: a page of its own that the kernel reused would

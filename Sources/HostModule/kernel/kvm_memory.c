@@ -17,15 +17,10 @@ void *martlet_kernel_state_allocate(u64 size)
 }
 
 /* Offline for everyone else, as all memory that EL2 hides: hibernation and dumps skip such pages. */
-u64 martlet_kernel_pages_allocate(u32 order, enum martlet_allocation how)
+u64 martlet_kernel_pages_allocate(u32 order, enum martlet_allocation payment)
 {
-	/* A notifier must not sleep and may use the reserves, for it frees memory. */
-	static const gfp_t flags[] = {
-		[MARTLET_AT_ONCE] = GFP_ATOMIC,
-		[MARTLET_MAY_SLEEP] = GFP_KERNEL_ACCOUNT,
-		[MARTLET_NOT_CHARGED] = GFP_KERNEL | __GFP_RETRY_MAYFAIL,
-	};
-	struct page *pages = alloc_pages(flags[how] | __GFP_ZERO | __GFP_NOWARN, order);
+	gfp_t flags = payment == MARTLET_CHARGED ? GFP_KERNEL_ACCOUNT : GFP_KERNEL | __GFP_RETRY_MAYFAIL;
+	struct page *pages = alloc_pages(flags | __GFP_ZERO | __GFP_NOWARN, order);
 	u32 i;
 
 	if (!pages)

@@ -34,7 +34,7 @@ struct VMHandle: Equatable, Sendable {
 
 /// Which VM each slot holds.
 struct MachineSlots: ~Copyable, Sendable {
-    private let isStationary = Stationary()
+    private let stationary = Stationary()
     /// Frame number of the VM's page plus one, 0 for none.
     private var pages: InlineArray<64, UInt64> = InlineArray(repeating: 0)
     private var generations: InlineArray<64, UInt32> = InlineArray(repeating: 0)

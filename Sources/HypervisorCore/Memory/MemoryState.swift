@@ -8,7 +8,7 @@ import Machine
 
 /// Ownership of memory and the tables derived from it.
 public struct MemoryState: ~Copyable, Sendable {
-    let isStationary = Stationary()
+    let stationary = Stationary()
     let features: CPUFeatures
     /// What each physical address is.
     public let map: MemoryMap
