@@ -53,7 +53,7 @@ var targets: [Target] = [
     swift("Machine", ["Arm"], features: ["RawLayout", "BuiltinModule"]),
     swift("HypervisorCore", ["Arm", "Machine", "HypervisorInterface", "CBootProtocol"]),
     swift("HostModuleCore", ["CBootProtocol", "HypervisorInterface"]),
-    swift("VirtualGIC", ["Arm"]),
+    swift("VirtualGIC", ["Arm", "Machine"]),
     swift("KVMCore", ["HypervisorInterface"]),
     swift("VMMConfiguration"),
     swift("VMMBoot"),

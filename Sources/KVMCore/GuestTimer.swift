@@ -16,7 +16,7 @@ public struct GuestTimer: Equatable, Sendable {
     }
 
     /// Whether it can raise its interrupt at all: ENABLE without IMASK.
-    private var isArmed: Bool { control & 3 == 1 }
+    public var isArmed: Bool { control & 3 == 1 }
 
     /// Whether its interrupt is asserted.
     ///

@@ -13,7 +13,7 @@ private func region(_ index: UInt64, _ base: UInt64, count: UInt64, flags: UInt6
     count << 52 | base | flags << 12 | index
 }
 
-private func location(_ device: GICDevice, _ address: UInt64, vcpus: Int = 4) -> GICLocation? {
+private func location(_ device: borrowing GICDevice, _ address: UInt64, vcpus: Int = 4) -> GICLocation? {
     device.locate(Address<GuestPhysical>(address), vcpus: vcpus)
 }
 

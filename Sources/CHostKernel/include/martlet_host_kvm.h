@@ -69,8 +69,6 @@ int martlet_kernel_copy_out(martlet_u64 user, const void *source, martlet_u64 si
 
 /* A call to EL2 with x0 to x11. */
 void martlet_kernel_call(struct martlet_registers *registers);
-/* The same with physical interrupts masked but reaching EL2, which runs a guest. */
-void martlet_kernel_run(struct martlet_registers *registers);
 
 /* A VM with zeroed Swift state, held by one reference; NULL without memory. */
 struct martlet_vm *martlet_kernel_vm_make(martlet_u64 state_size);
@@ -92,6 +90,9 @@ void martlet_kernel_memory_unlock(struct martlet_vm *vm);
 /* The VM's interrupts. */
 martlet_u64 martlet_kernel_interrupt_lock(struct martlet_vm *vm);
 void martlet_kernel_interrupt_unlock(struct martlet_vm *vm, martlet_u64 flags);
+/* The same where the host's interrupts are masked already. */
+void martlet_kernel_interrupt_lock_masked(struct martlet_vm *vm);
+void martlet_kernel_interrupt_unlock_masked(struct martlet_vm *vm);
 /* A descriptor of the VM's GIC with a reference of its own, or a negative error number. */
 int martlet_kernel_gic_open(struct martlet_vm *vm);
 
@@ -105,6 +106,8 @@ void martlet_kernel_vcpu_drop(struct martlet_vcpu *vcpu);
 void *martlet_kernel_vcpu_state(struct martlet_vcpu *vcpu);
 struct martlet_vm *martlet_kernel_vcpu_vm(struct martlet_vcpu *vcpu);
 martlet_u32 martlet_kernel_vcpu_index(struct martlet_vcpu *vcpu);
+/* x0 to x11 of the vCPU's runs. */
+martlet_u64 *martlet_kernel_vcpu_registers(struct martlet_vcpu *vcpu);
 /* The VM's vCPU of this index, or NULL. */
 struct martlet_vcpu *martlet_kernel_vcpu(struct martlet_vm *vm, martlet_u32 index);
 /* Wakes the vCPUs of the bitmap, and has those that run leave the guest. */
@@ -122,6 +125,11 @@ void martlet_kernel_leave(void);
 /* Masks interrupts and says that the vCPU is about to run, from when on a kick interrupts it.
  * Zero: the thread is wanted elsewhere, and interrupts are on. */
 martlet_u32 martlet_kernel_guest_enter(struct martlet_vcpu *vcpu);
+/* A call to EL2 with the vCPU's registers, with physical interrupts masked but reaching EL2, which
+ * runs a guest. */
+void martlet_kernel_run(struct martlet_vcpu *vcpu);
+/* Nonzero: an interrupt waits to be taken. */
+martlet_u32 martlet_kernel_interrupt_waits(void);
 /* The end of that: interrupts are taken. */
 void martlet_kernel_guest_exit(struct martlet_vcpu *vcpu);
 /* Lets other threads run if they should, and says whether the thread must leave the kernel. */

@@ -26,10 +26,20 @@ private struct PhysicalTimer {
     /// The guest has ended the virtual interrupt.
     mutating func wasEnded() { isActive = false }
 
+    /// What an exit tells about the timer.
+    enum News {
+        /// It has been asserted by now, and was not before.
+        case asserted
+        /// Nothing new.
+        case none
+    }
+
     /// Whether EL2 left the timer asserted; the host must not take that interrupt.
-    mutating func left(asserted: Bool) {
+    mutating func left(asserted: Bool) -> News {
+        let news = asserted && !isActive ? News.asserted : .none
         isAsserted = asserted
         if asserted { set(.active) }
+        return news
     }
 
     /// Leaves this CPU as it was.
@@ -47,98 +57,123 @@ extension VCPU {
         defer { martlet_kernel_leave() }
         var physical = PhysicalTimer()
         var event = ExitEvent.again
-        while event == .again {
-            guard unsafe martlet_kernel_guest_enter(object) != 0 else { break }
-            event = enterOnce(&physical)
+        while unsafe martlet_kernel_guest_enter(object) != 0 {
+            event = enterMasked(&physical)
             unsafe martlet_kernel_guest_exit(object)
+            guard case .again = event else { break }
         }
         physical.end()
         return event
     }
 
-    /// One entry, with the host's interrupts masked.
-    private func enterOnce(_ physical: inout PhysicalTimer) -> ExitEvent {
-        var registers = martlet_registers()
-        let (completion, index) = with { ($0.completion, VCPUIndex($0.place)) }
-        let (request, value) = completion.request
-        registers.x.0 = UInt64(HostCall.runVCPU.rawValue)
-        registers.x.1 = vm.handle
-        registers.x.2 = UInt64(number)
-        registers.x.3 = request.rawValue
-        registers.x.4 = value
-        guard flush(index, &registers, &physical) else { return .again }
-        // Safety: the registers are this function's own.
-        unsafe martlet_kernel_run(&registers)
-        let event = ExitEvent(
-            status: registers.x.0, registers.x.1, registers.x.2, registers.x.3, registers.x.4)
-        if case .refused(let status) = event {
-            if status == CallStatus.panicked.rawValue { _ = EL2.request(.version) }
-            return event
+    /// Enters with the host's interrupts masked, as often as what the guest wants is done right here. An
+    /// interrupt that waits meanwhile makes the guest leave as soon as it has been entered.
+    private func enterMasked(_ physical: inout PhysicalTimer) -> ExitEvent {
+        let index = with { VCPUIndex($0.place) }
+        while let used = flush(index, &physical) {
+            // Safety: the registers are the object's own.
+            unsafe martlet_kernel_run(object)
+            let event = registers.event
+            if case .refused(let status) = event {
+                if status == CallStatus.panicked.rawValue { _ = EL2.request(.version) }
+                return event
+            }
+            switch fold(index, event, used, &physical) {
+            case .enter: continue
+            case .leave(let rest): return rest
+            }
         }
-        with { state in
-            state.completion = .none
-            state.interfaceControl = registers.x.9 & 0xFFFF_FFFF
-            state.timer = GuestTimer(control: registers.x.10, compare: registers.x.11)
-        }
-        fold(index, registers, &physical)
-        return event
+        return .again
     }
 
-    /// Gives the guest its interrupts; false if it must not have them at this moment.
-    private func flush(
-        _ index: VCPUIndex, _ registers: inout martlet_registers, _ physical: inout PhysicalTimer
-    ) -> Bool {
-        let (timer, control) = with { ($0.timer, VirtualMachineControl(bits: $0.interfaceControl)) }
-        let isAsserted = timer.isAsserted(at: martlet_kernel_counter())
-        var lists: InlineArray<4, UInt64> = [0, 0, 0, 0]
+    /// Gives the guest its interrupts: how many list registers; nil if it must not have any at this moment.
+    private func flush(_ index: VCPUIndex, _ physical: inout PhysicalTimer) -> Int? {
+        let (timer, control) = with { state in
+            registers.ask(vm.handle, number, state.completion)
+            return (state.timer, VirtualMachineControl(bits: state.interfaceControl))
+        }
+        let level: LineLevel = timer.isArmed && timer.isAsserted(at: martlet_kernel_counter()) ? .high : .low
         var isHalted = false
-        let prepared = vm.withInterrupts { interrupts -> (FlushResult, PhysicalState)? in
+        let prepared = vm.withInterruptsMasked { interrupts -> (FlushResult, PhysicalState)? in
             isHalted = interrupts.halts > 0
+            // Before the guest can turn itself off.
+            with { $0.turnedOn = interrupts.turnedOn[Int(number & 63)] }
             guard !isHalted, let gic = unsafe interrupts.gic else { return nil }
-            _ = unsafe gic.pointee.setConnectedLine(
-                ppi: guestTimerInterrupt, of: index, to: isAsserted ? .high : .low)
-            var span = lists.mutableSpan
-            let result = unsafe gic.pointee.flush(index, into: &span, control: control)
+            _ = unsafe gic.pointee.setConnectedLine(ppi: guestTimerInterrupt, of: index, to: level)
+            let result = registers.withLists { lists in
+                unsafe gic.pointee.flush(index, into: &lists, control: control)
+            }
             return unsafe (result, gic.pointee.physicalState(ppi: guestTimerInterrupt, of: index))
         }
-        guard !isHalted else { return false }
+        guard !isHalted else { return nil }
         guard let (result, state) = prepared else {
             // Nobody takes the timer's interrupt; it must not keep the guest from running.
-            physical.set(isAsserted ? .active : .inactive)
-            return true
+            physical.set(level == .high ? .active : .inactive)
+            return 0
         }
         physical.set(state)
-        let wanted = InterfaceControl(rawValue: result.control.bits).intersection(.all)
-        registers.x.3 |= UInt64(result.used) << 8 | wanted.rawValue << 16
-        registers.x.5 = lists[0]
-        registers.x.6 = lists[1]
-        registers.x.7 = lists[2]
-        registers.x.8 = lists[3]
-        return true
+        registers.present(result.used, control: InterfaceControl(rawValue: result.control.bits).intersection(.all))
+        return result.used
     }
 
-    /// Takes the interrupts back.
-    private func fold(_ index: VCPUIndex, _ registers: martlet_registers, _ physical: inout PhysicalTimer) {
-        // ENABLE and ISTATUS without IMASK: EL2 left the timer so that its interrupt is asserted.
-        let isAsserted = registers.x.10 & 7 == 5
-        let lists: InlineArray<4, UInt64> = [registers.x.5, registers.x.6, registers.x.7, registers.x.8]
-        var wasEnded = false
-        for place in lists.indices {
-            let list = ListRegister(bits: lists[place])
-            if list.physical != nil, !list.isPending, !list.isActive { wasEnded = true }
-        }
-        if wasEnded { physical.wasEnded() }
-        let numbers = vm.withInterrupts { interrupts -> UInt64 in
+    /// What comes after an exit.
+    private enum AfterExit {
+        /// The guest is entered again at once.
+        case enter
+        /// This is left to be done elsewhere.
+        case leave(ExitEvent)
+    }
+
+    /// Takes the interrupts back, and does for the guest what the GIC alone is needed for.
+    private func fold(
+        _ index: VCPUIndex, _ event: ExitEvent, _ used: Int, _ physical: inout PhysicalTimer
+    ) -> AfterExit {
+        let (changes, control) = (vm.slotChanges, registers.interfaceControl)
+        let isAsserted = registers.isTimerAsserted
+        if registers.hasEndedPhysical(used) { physical.wasEnded() }
+        var isDone = false
+        let numbers = vm.withInterruptsMasked { interrupts -> UInt64 in
+            with { state in
+                state.completion = .none
+                state.interfaceControl = control
+                state.timer = registers.timer
+            }
             guard let gic = unsafe interrupts.gic else { return 0 }
-            let kicked = unsafe gic.pointee.fold(
-                index, from: lists.span, endCount: Int(truncatingIfNeeded: registers.x.9 >> 32),
-                control: VirtualMachineControl(bits: registers.x.9 & 0xFFFF_FFFF))
+            var kicked = registers.withLists { lists in
+                unsafe gic.pointee.fold(
+                    index, from: lists.span.extracting(first: used), endCount: registers.endCount,
+                    control: VirtualMachineControl(bits: control))
+            }
             _ = unsafe gic.pointee.setConnectedLine(
                 ppi: guestTimerInterrupt, of: index, to: isAsserted ? .high : .low)
+            switch event {
+            case .device(let access):
+                guard with({ $0.devices.contains(access.address, slotChanges: changes) }),
+                    let completion = interrupts.perform(access, &kicked)
+                else { break }
+                with { $0.completion = completion }
+                isDone = true
+            case .softwareInterrupt(let value):
+                kicked.formUnion(unsafe gic.pointee.generateSGI(from: index, .groupOne, value))
+                isDone = true
+            case .deactivation(let value):
+                kicked.formUnion(unsafe gic.pointee.deactivate(value, by: index))
+                isDone = true
+            default: break
+            }
+            // It looks for itself before it enters.
+            kicked.remove(index)
             return interrupts.numbers(of: kicked)
         }
-        physical.left(asserted: isAsserted)
-        vm.kick(numbers)
+        let news = physical.left(asserted: isAsserted)
+        if numbers != 0 {
+            vm.kick(numbers)
+            // What has been woken may have to run on this CPU.
+            return .leave(isDone ? .again : event)
+        }
+        // If the timer is why the guest was left, nothing else waits for the host.
+        if news == .asserted, case .again = event, martlet_kernel_interrupt_waits() == 0 { return .enter }
+        return isDone ? .enter : .leave(event)
     }
 }
 

@@ -38,9 +38,7 @@ extension VCPU {
             } catch {
                 throw error == .interrupted ? interrupted() : error
             }
-            // Before the guest can turn itself off.
-            let turnedOn = vm.withInterrupts { $0.turnedOn[Int(number & 63)] }
-            switch try perform(enterGuest(), turnedOn) {
+            switch try perform(enterGuest()) {
             case .goOn: continue
             case .leave: return 0
             }
@@ -66,7 +64,7 @@ extension VCPU {
         case goOn, leave
     }
 
-    private func perform(_ event: ExitEvent, _ turnedOn: UInt32) throws(LinuxError) -> Next {
+    private func perform(_ event: ExitEvent) throws(LinuxError) -> Next {
         switch event {
         case .again, .yield: return .goOn
         case .waitForInterrupt: return try sleep(for: .interrupt)
@@ -89,7 +87,7 @@ extension VCPU {
             vm.turnOn(number)
             return .goOn
         case .cpuOff:
-            return try sleep(for: .on(turnedOn))
+            return try sleep(for: .on(with { $0.turnedOn }))
         case .system(let event):
             // EL2 has turned all of them off; none is in the guest when the process hears of it.
             unsafe martlet_kernel_evict(vm.object, ~(1 << UInt64(number)))
@@ -106,9 +104,13 @@ extension VCPU {
 
     /// A load or a store: memory that is not mapped yet, a register of the GIC, or the process's.
     private func perform(_ access: DeviceAccess) throws(LinuxError) -> Next {
+        let changes = vm.slotChanges
         if try vm.map(access.asFault) == .tryAgain { return .goOn }
         if let completion = vm.accessGIC(access) {
-            with { $0.completion = completion }
+            with { state in
+                state.completion = completion
+                state.devices.note(access.address, slotChanges: changes)
+            }
             return .goOn
         }
         var mmio = martlet_mmio()

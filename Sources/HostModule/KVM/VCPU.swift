@@ -29,6 +29,9 @@ struct VCPUState {
     /// ICH_VMCR_EL2 as of the last exit.
     var interfaceControl: UInt64 = 0
     var wait = Wait.interrupt
+    /// How often another vCPU had turned this one on before it last entered the guest.
+    var turnedOn: UInt32 = 0
+    var devices = DeviceFrames()
 }
 
 /// A vCPU that the caller keeps alive by a reference to its VM.
@@ -37,6 +40,8 @@ struct VCPUState {
     let vm: VM
     /// The process's number for it, which EL2 uses too.
     let number: UInt32
+    /// What its runs give to EL2 and come back with.
+    let registers: RunRegisters
     private let state: UnsafeMutablePointer<VCPUState>
 
     /// The vCPU of a kernel object.
@@ -44,6 +49,8 @@ struct VCPUState {
         unsafe self.object = object
         vm = unsafe VM(martlet_kernel_vcpu_vm(object).unsafelyUnwrapped)
         number = unsafe martlet_kernel_vcpu_index(object)
+        // Safety: twelve words of the object, which its thread alone uses.
+        registers = unsafe RunRegisters(martlet_kernel_vcpu_registers(object))
         // Safety: the kernel gave as many bytes as `make` asked for and initialised.
         unsafe state = martlet_kernel_vcpu_state(object).assumingMemoryBound(to: VCPUState.self)
     }

@@ -53,6 +53,24 @@ extension VMInterrupts {
         }
         return numbers
     }
+
+    /// Makes an access to a register of the GIC at once: what it yields, and who has to look again. Nil if
+    /// the address is none of the GIC's, or others have to leave the guest first (`VM.accessGIC`).
+    mutating func perform(_ access: DeviceAccess, _ kicked: inout VCPUSet) -> Completion? {
+        guard let width = AccessWidth(rawValue: Int(clamping: access.bytes)), let gic = unsafe gic,
+            let location = device?.locate(Address(access.address), vcpus: vcpus)
+        else { return nil }
+        switch access.direction {
+        case .read:
+            let holders = unsafe gic.pointee.holders(of: location.region, offset: location.offset, width: width)
+            guard holders.isEmpty else { return nil }
+            return .value(unsafe gic.pointee.readRegister(location.region, offset: location.offset, width: width))
+        case .write(let value):
+            kicked.formUnion(
+                unsafe gic.pointee.writeRegister(location.region, offset: location.offset, width: width, value: value))
+            return .written
+        }
+    }
 }
 
 extension VM {
@@ -116,8 +134,8 @@ extension VM {
         let result: UInt64
         do throws(GICError) {
             result = try withInterrupts { (interrupts) throws(GICError) in
-                guard let device = interrupts.device else { throw .noSuchThing }
-                return try device.get(attribute, value: value)
+                guard let value = try interrupts.device?.get(attribute, value: value) else { throw .noSuchThing }
+                return value
             }
         } catch {
             throw LinuxError(error)

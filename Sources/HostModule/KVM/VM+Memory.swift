@@ -34,6 +34,7 @@ extension VM {
                 do throws(LinuxError) {
                     let change = try memory.slots.change(region, source: source, limits: limits)
                     memory.invalidation.cut()
+                    countSlotChange()
                     return .success(change)
                 } catch {
                     return .failure(error)

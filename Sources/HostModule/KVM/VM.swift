@@ -5,6 +5,7 @@
 internal import CHostKernel
 internal import HypervisorInterface
 internal import KVMCore
+internal import Synchronization
 internal import VirtualGIC
 
 /// What is fixed when a VM is made.
@@ -93,6 +94,8 @@ struct VMState: ~Copyable {
     var configuration = VMConfiguration()
     var memory: VMMemory
     var interrupts = VMInterrupts()
+    /// How often the memory slots have changed.
+    let slotChanges = Atomic<UInt64>(0)
 }
 
 /// A VM that the caller keeps alive by a reference.
@@ -164,6 +167,20 @@ struct VMState: ~Copyable {
         defer { unsafe martlet_kernel_interrupt_unlock(object, flags) }
         return try unsafe body(&state.pointee.interrupts)
     }
+
+    /// The same where the host's interrupts are masked already.
+    func withInterruptsMasked<Result>(_ body: (inout VMInterrupts) -> Result) -> Result {
+        unsafe martlet_kernel_interrupt_lock_masked(object)
+        defer { unsafe martlet_kernel_interrupt_unlock_masked(object) }
+        return unsafe body(&state.pointee.interrupts)
+    }
+
+    /// How often the memory slots have changed. Who has read this, and found no slot at a guest frame after
+    /// that, need not look again as long as it is the same.
+    var slotChanges: UInt64 { unsafe state.pointee.slotChanges.load(ordering: .acquiring) }
+
+    /// The slots have changed, and the memory lock is still held.
+    func countSlotChange() { unsafe state.pointee.slotChanges.wrappingAdd(1, ordering: .releasing) }
 
     /// Wakes vCPUs by number, or has them leave the guest.
     func kick(_ numbers: UInt64) {

@@ -45,6 +45,7 @@ struct martlet_vcpu {
 	int is_inside;
 	wait_queue_head_t queue;
 	struct hrtimer timer;
+	struct martlet_registers registers;
 	void *state;
 };
 

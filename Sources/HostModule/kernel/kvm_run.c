@@ -45,14 +45,19 @@ void martlet_kernel_call(struct martlet_registers *registers)
  * Where the kernel masks interrupts by priority, the priority mask must let them reach EL2,
  * which is what masking everything does; PSTATE keeps them from the host meanwhile.
  */
-void martlet_kernel_run(struct martlet_registers *registers)
+void martlet_kernel_run(struct martlet_vcpu *vcpu)
 {
 	unsigned long flags = local_daif_save();
 
 	if (system_uses_irq_prio_masking())
 		pmr_sync();
-	martlet_kernel_call(registers);
+	martlet_kernel_call(&vcpu->registers);
 	local_daif_restore(flags);
+}
+
+u32 martlet_kernel_interrupt_waits(void)
+{
+	return !!read_sysreg(isr_el1);
 }
 
 /* The second byte, whose name inside the kernel changes from version to version. */

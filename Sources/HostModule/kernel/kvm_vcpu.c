@@ -128,6 +128,11 @@ void *martlet_kernel_vcpu_state(struct martlet_vcpu *vcpu)
 	return vcpu->state;
 }
 
+u64 *martlet_kernel_vcpu_registers(struct martlet_vcpu *vcpu)
+{
+	return vcpu->registers.x;
+}
+
 struct martlet_vm *martlet_kernel_vcpu_vm(struct martlet_vcpu *vcpu)
 {
 	return vcpu->vm;

@@ -176,6 +176,16 @@ u64 martlet_kernel_interrupt_lock(struct martlet_vm *vm)
 	return flags;
 }
 
+void martlet_kernel_interrupt_lock_masked(struct martlet_vm *vm)
+{
+	raw_spin_lock(&vm->interrupts);
+}
+
+void martlet_kernel_interrupt_unlock_masked(struct martlet_vm *vm)
+{
+	raw_spin_unlock(&vm->interrupts);
+}
+
 void martlet_kernel_interrupt_unlock(struct martlet_vm *vm, u64 saved)
 {
 	unsigned long flags = saved;

@@ -62,6 +62,10 @@ extension VirtualGIC {
     public mutating func flush(
         _ vcpu: VCPUIndex, into registers: inout MutableSpan<UInt64>, control vmcr: VirtualMachineControl
     ) -> FlushResult {
+        guard hasCandidates(vcpu) else {
+            for index in 0..<registers.count { registers[index] = 0 }
+            return FlushResult(used: 0, control: .enabled)
+        }
         var used = 0
         var leftover = Leftover()
         var best: Choice?

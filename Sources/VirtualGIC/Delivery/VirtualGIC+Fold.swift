@@ -17,6 +17,7 @@ extension VirtualGIC {
     public mutating func fold(
         _ vcpu: VCPUIndex, from registers: Span<UInt64>, endCount: Int, control: VirtualMachineControl
     ) -> VCPUSet {
+        guard hasCandidates(vcpu) else { return VCPUSet() }
         var kicked = VCPUSet()
         let endCount = control.deactivatesAtEnd ? endCount : 0
         // Before the list registers, for what they held was ended in them and counts nowhere.

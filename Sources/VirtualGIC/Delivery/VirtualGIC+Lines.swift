@@ -103,7 +103,10 @@ extension VirtualGIC {
     }
 
     private mutating func drive(_ place: InterruptPlace, _ level: LineLevel) -> VCPUSet {
-        change(place) { state in
+        let state = self[place]
+        // What most lines do most of the time.
+        if state.trigger == .level, state.isLineHigh == (level == .high) { return VCPUSet() }
+        return change(place) { state in
             switch state.trigger {
             case .level: state.isLineHigh = level == .high
             case .edge: if level == .high { state.isLatched = true }

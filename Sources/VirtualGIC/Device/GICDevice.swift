@@ -3,6 +3,7 @@
 // Where a VM's interrupt controller is, and how far the VMM has configured it.
 
 public import Arm
+internal import Machine
 
 /// A run of redistributors in guest memory.
 struct RedistributorRegion {
@@ -72,7 +73,7 @@ public struct GICLocation: Equatable, Sendable {
 ///
 /// Checks, their order and their errors are Linux's. Redistributors belong to vCPUs in the order in
 /// which those were created, and fill the regions in the order in which those were.
-public struct GICDevice: Sendable {
+public struct GICDevice: ~Copyable, Sendable {
     /// How far the VMM has come.
     public enum Phase: Equatable, Sendable {
         /// Attributes are being set.
@@ -90,6 +91,7 @@ public struct GICDevice: Sendable {
     private(set) var regionCount = 0
     /// The end of guest physical addresses.
     let addressEnd: UInt64
+    private let stationary = Stationary()
 
     /// The number of INTIDs if the VMM sets none.
     static let defaultInterrupts: UInt32 = 256

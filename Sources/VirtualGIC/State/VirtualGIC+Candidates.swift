@@ -41,6 +41,8 @@ extension VirtualGIC {
         return shape.place(of: index &<< 6 | word.trailingZeroBitCount, seenBy: vcpu)
     }
 
-    /// Whether a vCPU has any candidate.
-    func hasCandidates(_ vcpu: VCPUIndex) -> Bool { store[shape.block(vcpu) &+ GICShape.summaryWord] != 0 }
+    /// Whether a vCPU has any candidate, without which list registers have nothing to tell.
+    func hasCandidates(_ vcpu: VCPUIndex) -> Bool {
+        shape.has(vcpu) && store[shape.block(vcpu) &+ GICShape.summaryWord] != 0
+    }
 }
