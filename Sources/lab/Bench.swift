@@ -22,6 +22,15 @@ struct Bench: AsyncParsableCommand {
     @Option(help: "Write all counts to this file as JSON.", completion: .file())
     var json: String?
 
+    @Option(help: "Measure nothing, and show counts that were written before.", completion: .file())
+    var from: String?
+
+    @Option(help: "Draw a picture (SVG) of the counts.", completion: .file())
+    var picture: String?
+
+    @Flag(help: "Keep the counts in docs/benchmarks, and renew what the documentation quotes.")
+    var publish = false
+
     @Flag(help: "Print the kinds of instructions too.")
     var kinds = false
 
@@ -35,6 +44,9 @@ struct Bench: AsyncParsableCommand {
     var profile: String?
 
     func validate() throws {
+        guard !publish || host.isEmpty else {
+            throw ValidationError("--publish is for all hosts together.")
+        }
         guard [check, updateBaseline, profile != nil].count(where: \.self) <= 1 else {
             throw ValidationError("--check, --update-baseline and --profile exclude each other.")
         }
@@ -50,16 +62,29 @@ struct Bench: AsyncParsableCommand {
         } else if updateBaseline {
             try await renew(benchmark, in: images.workspace)
         } else {
-            let report = try await benchmark.run(host.isEmpty ? BenchmarkHost.allCases : host)
+            let report = try await report(benchmark)
             if let json { try report.write(to: FilePath(json)) }
+            if let picture { try FilePath(picture).write(BenchmarkPicture(report).svg) }
+            if publish {
+                let documents = BenchmarkDocuments(images.workspace)
+                try report.write(to: documents.counts(of: report.machine))
+                try documents.write()
+            }
             show(report)
         }
+    }
+
+    private func report(_ benchmark: Benchmark) async throws -> BenchmarkReport {
+        if let from { return try BenchmarkReport(reading: FilePath(from)) }
+        var report = try await benchmark.run(host.isEmpty ? BenchmarkHost.allCases : host)
+        if host.isEmpty { try await benchmark.measureReserved(for: &report) }
+        return report
     }
 
     private func show(_ report: BenchmarkReport) {
         let versions = report.versions.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
         let table = BenchmarkTable(report)
-        print("Executed instructions for an operation, host's side (of it EL2), on \(cpu.rawValue).")
+        print("Executed instructions for an operation, host's side (of it EL2), on \(report.machine.rawValue).")
         print("Versions: \(versions.joined(separator: "; ")).\n")
         print(table.comparison + "\n")
         print(table.host + "\n")

@@ -208,4 +208,20 @@ struct ChaCha20Tests {
         ]
         #expect((0..<16).map { block[$0] } == due)
     }
+
+    /// Two blocks by hand: the first half of each is the next key, the other is what is given.
+    @Test func `the generator gives each word of a block once, and keeps none`() {
+        var generator = RandomGenerator(key: InlineArray(repeating: 7))
+        var key = InlineArray<8, UInt32>(repeating: 7)
+        for hardware in [UInt64(0), 0x1234_5678_9ABC_DEF0] {
+            key[0] ^= UInt32(truncatingIfNeeded: hardware)
+            key[1] ^= UInt32(truncatingIfNeeded: hardware >> 32)
+            let block = ChaCha20.block(key: key, counter: 1, nonce: (0, 0, 0))
+            let due = (4..<8).map { UInt64(block[2 * $0]) | UInt64(block[2 * $0 + 1]) << 32 }
+            let given = (0..<4).map { _ in generator.next { hardware } }
+            #expect(given == due.reversed())
+            #expect(generator.left == 0 && (0..<4).allSatisfy { generator.words[$0] == 0 })
+            for word in 0..<8 { key[word] = block[word] }
+        }
+    }
 }

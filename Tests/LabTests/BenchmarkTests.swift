@@ -60,7 +60,7 @@ struct BenchmarkTests {
             [    1.0] words MARTLET-ROW 3 normal/power-version 4096\r
             MARTLET-ROW 258 protected/power-version 4096\r
             MARTLET-ROW 4 normal/broken 0\r
-            MARTLET-COUNTER hypervisor_pages 1250\r
+            MARTLET-SIZE normal/page 40960 4096\r
             MARTLET-BENCH-FAILED KVM_RUN: Input/output error\r
             MARTLET-SYMBOLS-BEGIN\r
             QUJD\r
@@ -69,7 +69,7 @@ struct BenchmarkTests {
             """)
         #expect(console.rows["normal/power-version"] == .init(number: 3, operations: 4096))
         #expect(console.rows.count == 2)
-        #expect(console.counters == ["hypervisor_pages": 1250])
+        #expect(console.sizes == ["normal/page": 10])
         #expect(console.failures.count == 2)
         #expect(console.symbols == "QUJDREVG")
     }
@@ -109,7 +109,7 @@ struct BenchmarkTests {
 
     @Test("a baseline names what became worse, better, lost and new")
     func baseline() throws {
-        var before = BenchmarkReport(machine: .cortexA72, versions: [:])
+        var before = BenchmarkReport(machine: .cortexA72, versions: [:], date: "2026-01-01")
         before.hosts[.martlet] = [
             "normal/a": try Self.measurement([16: 100_000, 22: 10], operations: 10),
             "normal/b": try Self.measurement([16: 1000]), "normal/c": try Self.measurement([16: 1000]),
@@ -142,7 +142,7 @@ struct BenchmarkTests {
 
     @Test("a table has ratios to the best of Linux' modes, and goals")
     func table() throws {
-        var report = BenchmarkReport(machine: .cortexA72, versions: [:])
+        var report = BenchmarkReport(machine: .cortexA72, versions: [:], date: "2026-01-01")
         report.hosts[.martlet] = [
             "normal/power-version": try Self.measurement([16: 500]),
             "protected/power-version": try Self.measurement([16: 100]),

@@ -14,42 +14,55 @@ enum ChaCha20 {
     static func block(
         key: InlineArray<8, UInt32>, counter: UInt32, nonce: (UInt32, UInt32, UInt32)
     ) -> InlineArray<16, UInt32> {
-        let start: InlineArray<16, UInt32> = [
-            0x6170_7865, 0x3320_646E, 0x7962_2D32, 0x6B20_6574,
-            key[0], key[1], key[2], key[3], key[4], key[5], key[6], key[7],
-            counter, nonce.0, nonce.1, nonce.2,
-        ]
-        var x = start
-        func rotated(_ value: UInt32, _ bits: UInt32) -> UInt32 { value << bits | value >> (32 &- bits) }
-        func quarter(_ a: Int, _ b: Int, _ c: Int, _ d: Int) {
-            x[a] = x[a] &+ x[b]
-            x[d] = rotated(x[d] ^ x[a], 16)
-            x[c] = x[c] &+ x[d]
-            x[b] = rotated(x[b] ^ x[c], 12)
-            x[a] = x[a] &+ x[b]
-            x[d] = rotated(x[d] ^ x[a], 8)
-            x[c] = x[c] &+ x[d]
-            x[b] = rotated(x[b] ^ x[c], 7)
-        }
+        // Sixteen variables and not an array, so that all of them are in registers.
+        let (c0, c1, c2, c3): (UInt32, UInt32, UInt32, UInt32) = (0x6170_7865, 0x3320_646E, 0x7962_2D32, 0x6B20_6574)
+        var (x0, x1, x2, x3) = (c0, c1, c2, c3)
+        var (x4, x5, x6, x7) = (key[0], key[1], key[2], key[3])
+        var (x8, x9, x10, x11) = (key[4], key[5], key[6], key[7])
+        var (x12, x13, x14, x15) = (counter, nonce.0, nonce.1, nonce.2)
         for _ in 0..<10 {
-            quarter(0, 4, 8, 12)
-            quarter(1, 5, 9, 13)
-            quarter(2, 6, 10, 14)
-            quarter(3, 7, 11, 15)
-            quarter(0, 5, 10, 15)
-            quarter(1, 6, 11, 12)
-            quarter(2, 7, 8, 13)
-            quarter(3, 4, 9, 14)
+            quarter(&x0, &x4, &x8, &x12)
+            quarter(&x1, &x5, &x9, &x13)
+            quarter(&x2, &x6, &x10, &x14)
+            quarter(&x3, &x7, &x11, &x15)
+            quarter(&x0, &x5, &x10, &x15)
+            quarter(&x1, &x6, &x11, &x12)
+            quarter(&x2, &x7, &x8, &x13)
+            quarter(&x3, &x4, &x9, &x14)
         }
-        for word in 0..<16 { x[word] = x[word] &+ start[word] }
-        return x
+        return [
+            x0 &+ c0, x1 &+ c1, x2 &+ c2, x3 &+ c3, x4 &+ key[0], x5 &+ key[1], x6 &+ key[2], x7 &+ key[3],
+            x8 &+ key[4], x9 &+ key[5], x10 &+ key[6], x11 &+ key[7],
+            x12 &+ counter, x13 &+ nonce.0, x14 &+ nonce.1, x15 &+ nonce.2,
+        ]
+    }
+
+    @inline(__always)
+    private static func quarter(_ a: inout UInt32, _ b: inout UInt32, _ c: inout UInt32, _ d: inout UInt32) {
+        a = a &+ b
+        d = rotated(d ^ a, 16)
+        c = c &+ d
+        b = rotated(b ^ c, 12)
+        a = a &+ b
+        d = rotated(d ^ a, 8)
+        c = c &+ d
+        b = rotated(b ^ c, 7)
+    }
+
+    @inline(__always)
+    private static func rotated(_ value: UInt32, _ bits: UInt32) -> UInt32 {
+        value &<< bits | value &>> (32 &- bits)
     }
 }
 
-/// Random bits for guests. Whoever learns the state later learns nothing of what it gave before:
-/// every request replaces the key.
+/// Random bits for guests. Whoever learns the state later learns nothing of what it gave before: each
+/// block replaces the key, and what is given of a block is erased.
 struct RandomGenerator: Sendable {
     private var key: InlineArray<8, UInt32>
+    /// The half of the last block that is not the key. Words from `left` on have been given.
+    private(set) var words: InlineArray<4, UInt64> = [0, 0, 0, 0]
+    /// How many words have not been given.
+    private(set) var left = 0
 
     /// Seeds the generator from 64 bytes that the host's own generator gave while the host was
     /// trusted, and wipes them.
@@ -61,24 +74,33 @@ struct RandomGenerator: Sendable {
                 key[word] ^= processor.load32(at)
                 processor.store32(at, 0)
             }
-            key = Self.firstHalf(ChaCha20.block(key: key, counter: 0, nonce: (0, 0, 0)))
+            takeKey(from: ChaCha20.block(key: key, counter: 0, nonce: (0, 0, 0)))
         }
     }
 
-    private static func firstHalf(_ block: InlineArray<16, UInt32>) -> InlineArray<8, UInt32> {
-        var half = InlineArray<8, UInt32>(repeating: 0)
-        for word in 0..<8 { half[word] = block[word] }
-        return half
+    /// A generator with this key.
+    init(key: InlineArray<8, UInt32>) { self.key = key }
+
+    private mutating func takeKey(from block: InlineArray<16, UInt32>) {
+        for word in 0..<8 { key[word] = block[word] }
     }
 
-    /// 192 fresh bits.
-    /// - Parameter hardware: bits of the CPU's own generator, if it has one; they are mixed in.
-    mutating func next(mixing hardware: UInt64) -> InlineArray<3, UInt64> {
+    /// A fresh word.
+    /// - Parameter hardware: bits of the CPU's own generator, if it has one; they are mixed into each block.
+    mutating func next(mixing hardware: () -> UInt64) -> UInt64 {
+        if left == 0 { refill(hardware()) }
+        left &-= 1
+        let word = words[left]
+        words[left] = 0
+        return word
+    }
+
+    private mutating func refill(_ hardware: UInt64) {
         key[0] ^= UInt32(truncatingIfNeeded: hardware)
         key[1] ^= UInt32(truncatingIfNeeded: hardware >> 32)
         let block = ChaCha20.block(key: key, counter: 1, nonce: (0, 0, 0))
-        key = Self.firstHalf(block)
-        func word(_ index: Int) -> UInt64 { UInt64(block[index]) | UInt64(block[index &+ 1]) << 32 }
-        return [word(8), word(10), word(12)]
+        takeKey(from: block)
+        for word in 0..<4 { words[word] = UInt64(block[8 &+ 2 &* word]) | UInt64(block[9 &+ 2 &* word]) << 32 }
+        left = 4
     }
 }

@@ -37,17 +37,17 @@ extension Hypervisor {
 
     /// That many random bits, from the least significant word on; the others are zero.
     private func random(_ count: UInt64, on processor: P) -> InlineArray<3, UInt64> {
-        let hardware = features.hasRandomNumbers ? processor.hardwareRandom() : 0
-        var bits = generator.withLock(on: processor) { $0.next(mixing: hardware) }
-        for word in 0..<UInt64(3) {
-            let index = Int(truncatingIfNeeded: word)
-            let below = word &* 64
-            if count <= below {
-                bits[index] = 0
-            } else if count < below &+ 64 {
-                bits[index] &= (1 << (count &- below)) &- 1
+        generator.withLock(on: processor) { generator in
+            var bits: InlineArray<3, UInt64> = [0, 0, 0]
+            var rest = count
+            var index = 0
+            while rest > 0, index < 3 {
+                bits[index] = generator.next { features.hasRandomNumbers ? processor.hardwareRandom() : 0 }
+                if rest < 64 { bits[index] &= (1 &<< rest) &- 1 }
+                rest = rest > 64 ? rest &- 64 : 0
+                index &+= 1
             }
+            return bits
         }
-        return bits
     }
 }

@@ -29,14 +29,30 @@ public struct Benchmark: Sendable {
     /// - Throws: ``LabError/malformed(file:why:)`` when a host did not report every row.
     public func run(_ hosts: [BenchmarkHost]) async throws -> BenchmarkReport {
         try await images.buildBenchmark()
-        var report = BenchmarkReport(machine: machine, versions: try await versions(hosts))
+        let today = Date().formatted(.iso8601.year().month().day())
+        var report = BenchmarkReport(machine: machine, versions: try await versions(hosts), date: today)
         for host in hosts {
-            let run = try await run(host, parameters: host == .bare ? ["lab.rows=host"] : [])
+            let run = try await run(host, parameters: host.parameters)
             report.hosts[host] = run.measurements
-            if let pages = run.console.counters["hypervisor_pages"] { report.sizes["reserved"] = pages * 4096 }
+            for (name, bytes) in run.console.sizes where name != "reserved" { report.sizes[name] = bytes }
         }
-        report.sizes["text"] = try await SectionSizes.of(images.hypervisorELF()).text
+        report.sizes["text"] = Double(try await SectionSizes.of(images.hypervisorELF()).text)
         return report
+    }
+
+    /// Adds what EL2 keeps of machines of several sizes.
+    public func measureReserved(for report: inout BenchmarkReport) async throws {
+        for (host, name) in [(BenchmarkHost.martlet, "reserved"), (.linuxProtected, "linux")] {
+            for gibibytes in [1, 4, 8] {
+                let run = try await run(host, parameters: ["lab.rows=none"], gibibytes: gibibytes)
+                guard let bytes = run.console.sizes["reserved"] else {
+                    throw LabError.machine(
+                        "The host \(host.rawValue) did not tell what EL2 keeps",
+                        console: run.folder.appending("console.log"))
+                }
+                report.sizes["\(name)/\(gibibytes)"] = bytes
+            }
+        }
     }
 
     /// Measures Martlet twice.
@@ -73,8 +89,13 @@ public struct Benchmark: Sendable {
     /// - Parameters:
     ///   - parameters: further words of the kernel's command line.
     ///   - profiled: the number of the row whose profile is wanted. Then only some rows are there.
-    func run(_ host: BenchmarkHost, parameters: [String], profiled: Int? = nil) async throws -> Run {
-        let folder = profiled == nil ? folder(of: host) : FilePath(folder(of: host).string + "-profile")
+    ///   - gibibytes: the machine's memory, if only the host's start is wanted.
+    func run(
+        _ host: BenchmarkHost, parameters: [String], profiled: Int? = nil, gibibytes: Int? = nil
+    ) async throws -> Run {
+        let isWhole = profiled == nil && gibibytes == nil
+        let suffix = profiled != nil ? "-profile" : gibibytes.map { "-\($0)g" } ?? ""
+        let folder = FilePath(folder(of: host).string + suffix)
         let counts = folder.appending("counts")
         let kernel =
             switch host.kernel {
@@ -83,13 +104,13 @@ public struct Benchmark: Sendable {
             }
         let profile = profiled.map { ",profile=\($0)" } ?? ""
         let arguments = machine.arguments(
-            for: host, kernel: kernel, ramDisk: images.benchmarkRAMDisk,
+            for: host, kernel: kernel, ramDisk: images.benchmarkRAMDisk, gibibytes: gibibytes ?? 1,
             counter: "\(images.counter.string),out=\(counts.string)\(profile)", parameters: parameters)
         try folder.makeFolder()
         try counts.remove()
         // A host is silent while its minute passes and while guests boot in it.
         let patience = Patience(silence: .seconds(900), total: .seconds(3600))
-        try await Progress.step("\(machine.rawValue) \(host.rawValue)") {
+        try await Progress.step("\(machine.rawValue) \(host.rawValue)\(suffix)") {
             try await VirtualMachine.run(arguments: arguments, folder: folder) { machine in
                 try await machine.console.expect(["MARTLET-END", "Kernel panic - not syncing"], patience: patience)
                 try await machine.console.expectEnd(patience: patience)
@@ -104,9 +125,8 @@ public struct Benchmark: Sendable {
                 measurements[name] = CountedRow(operations: row.operations, counts: counts)
             }
         }
-        let missing =
-            profiled == nil ? BenchmarkRow.expected(of: host).filter { measurements[$0] == nil } : []
-        guard console.failures.isEmpty, missing.isEmpty, !measurements.isEmpty else {
+        let missing = isWhole ? BenchmarkRow.expected(of: host).filter { measurements[$0] == nil } : []
+        guard console.failures.isEmpty, missing.isEmpty, !measurements.isEmpty || gibibytes != nil else {
             let why = (console.failures + missing.map { "no row \($0)" }).prefix(4).joined(separator: "; ")
             throw LabError.machine("The host \(host.rawValue) was not measured: \(why)", console: file)
         }

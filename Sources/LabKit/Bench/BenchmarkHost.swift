@@ -16,12 +16,16 @@ public enum BenchmarkHost: String, CaseIterable, Codable, CodingKeyRepresentable
     case linuxNVHE = "linux-nvhe"
     /// Linux' protected KVM.
     case linuxProtected = "linux-protected"
+    /// The stock kernel's own KVM at EL2, of which only the way there is measured, by a module.
+    case stockNVHE = "stock-nvhe"
+    /// The same of its protected KVM.
+    case stockProtected = "stock-protected"
 
     /// What kind of guests it runs, and in whose words.
     var guestKinds: [String] {
         switch self {
         case .martlet: ["normal", "protected"]
-        case .bare: []
+        case .bare, .stockNVHE, .stockProtected: []
         case .linuxVHE, .linuxNVHE: ["normal"]
         // A descriptor of private memory is for normal VMs there.
         case .linuxProtected: ["normal", "protected-pinned"]
@@ -31,7 +35,7 @@ public enum BenchmarkHost: String, CaseIterable, Codable, CodingKeyRepresentable
     /// Which kernel it is.
     var kernel: HostKernel {
         switch self {
-        case .martlet, .bare: .stock
+        case .martlet, .bare, .stockNVHE, .stockProtected: .stock
         case .linuxVHE, .linuxNVHE, .linuxProtected: .newest
         }
     }
@@ -41,8 +45,17 @@ public enum BenchmarkHost: String, CaseIterable, Codable, CodingKeyRepresentable
         switch self {
         case .martlet, .bare: MachineBoot.leavesEL2
         case .linuxVHE: []
-        case .linuxNVHE: ["kvm-arm.mode=nvhe"]
-        case .linuxProtected: ["kvm-arm.mode=protected"]
+        case .linuxNVHE, .stockNVHE: ["kvm-arm.mode=nvhe"]
+        case .linuxProtected, .stockProtected: ["kvm-arm.mode=protected"]
+        }
+    }
+
+    /// What of the rows is measured.
+    var parameters: [String] {
+        switch self {
+        case .martlet, .linuxVHE, .linuxNVHE, .linuxProtected: []
+        case .bare: ["lab.rows=host"]
+        case .stockNVHE, .stockProtected: ["lab.rows=host-call"]
         }
     }
 }
@@ -67,10 +80,12 @@ public enum BenchmarkMachine: String, CaseIterable, Codable, Sendable {
     /// so that with one seed, one processor and no input every run executes the same instructions.
     ///
     /// - Parameters:
+    ///   - gibibytes: the machine's memory.
     ///   - counter: the plugin with its arguments.
     ///   - parameters: further words of the kernel's command line.
     func arguments(
-        for host: BenchmarkHost, kernel: FilePath, ramDisk: FilePath, counter: String, parameters: [String]
+        for host: BenchmarkHost, kernel: FilePath, ramDisk: FilePath, gibibytes: Int = 1, counter: String,
+        parameters: [String]
     ) -> [String] {
         let words =
             host.level2 + MachineBoot.always + [
@@ -80,7 +95,7 @@ public enum BenchmarkMachine: String, CaseIterable, Codable, Sendable {
             ] + parameters
         return [
             "-M", "virt,virtualization=on,gic-version=3,dtb-randomness=off", "-cpu", model(for: host), "-smp", "1",
-            "-m", "1024M", "-nodefaults", "-nic", "none", "-display", "none", "-monitor", "none", "-no-reboot",
+            "-m", "\(gibibytes)G", "-nodefaults", "-nic", "none", "-display", "none", "-monitor", "none", "-no-reboot",
             "-icount", "shift=0,sleep=off", "-rtc", "base=2026-01-01,clock=vm", "-seed", "1",
             "-plugin", counter, "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
             "-kernel", kernel.string, "-initrd", ramDisk.string, "-append", words.joined(separator: " "),

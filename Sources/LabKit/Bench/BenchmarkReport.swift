@@ -31,19 +31,49 @@ public struct BenchmarkReport: Codable, Sendable {
     public var versions: [String: String]
     /// The rows of each host by the probe's names.
     public var hosts: [BenchmarkHost: [String: CountedRow]] = [:]
-    /// Bytes: EL2's text, and memory that EL2 has before there is a VM.
-    public var sizes: [String: Int] = [:]
+    /// The day, as year, month and day.
+    public var date: String
+    /// Bytes: `text` is EL2's, `reserved/4` its memory on a machine of 4 GiB before there is a VM, `linux/4` the
+    /// same of Linux' protected KVM, and `normal/page` what one page of a normal VM takes of it.
+    public var sizes: [String: Double] = [:]
 
     /// One measurement, if there is it.
     func measurement(_ host: BenchmarkHost, _ kind: String, _ row: String) -> CountedRow? {
         hosts[host]?["\(kind)/\(row)"]
     }
 
+    /// The cheapest of Linux' modes for a row of a normal VM.
+    func bestLinux(_ row: String) -> (host: BenchmarkHost, row: CountedRow)? {
+        [BenchmarkHost.linuxVHE, .linuxNVHE, .linuxProtected].compactMap { host in
+            measurement(host, "normal", row).map { (host, $0) }
+        }.min { $0.1.hostSide() < $1.1.hostSide() }
+    }
+
+    /// Reads a report.
+    ///
+    /// - Throws: ``LabError`` when it is not there or not one.
+    public init(reading path: FilePath) throws(LabError) {
+        guard path.exists else { throw .missingFile(path, madeBy: "lab bench --json") }
+        let bytes = try path.readBytes()
+        do {
+            self = try JSONDecoder().decode(BenchmarkReport.self, from: bytes)
+        } catch {
+            throw .malformed(file: path.string, why: "it is not a report of the benchmark")
+        }
+    }
+
+    /// A report without rows.
+    init(machine: BenchmarkMachine, versions: [String: String], date: String) {
+        self.machine = machine
+        self.versions = versions
+        self.date = date
+    }
+
     /// Writes the report for programs.
     public func write(to path: FilePath) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        try path.write(try encoder.encode(self))
+        try path.write(try encoder.encode(self) + Data("\n".utf8))
     }
 }
 
@@ -59,8 +89,8 @@ struct BenchmarkConsole: Equatable, Sendable {
     private(set) var rows: [String: Row] = [:]
     /// What went wrong.
     private(set) var failures: [String] = []
-    /// What the module counts, by name, as of the host's start.
-    private(set) var counters: [String: Int] = [:]
+    /// Bytes of EL2's memory, by what they are for, for one of its kind.
+    private(set) var sizes: [String: Double] = [:]
     /// Functions of the kernel and their addresses, compressed and encoded.
     private(set) var symbols = ""
 
@@ -82,8 +112,12 @@ struct BenchmarkConsole: Equatable, Sendable {
                     continue
                 }
                 rows[String(words[2])] = Row(number: number, operations: operations)
-            case "MARTLET-COUNTER" where words.count == 3:
-                counters[String(words[1])] = Int(words[2])
+            case "MARTLET-SIZE":
+                guard words.count == 4, let bytes = Double(words[2]), let count = Double(words[3]), count > 0 else {
+                    failures.append(String(line))
+                    continue
+                }
+                sizes[String(words[1])] = bytes / count
             case "MARTLET-BENCH-FAILED": failures.append(String(line[mark.lowerBound...]))
             case "MARTLET-TEST": failures.append(String(line[mark.lowerBound...]))
             case "MARTLET-SYMBOLS-BEGIN": isInSymbols = true

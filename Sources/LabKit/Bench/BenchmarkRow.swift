@@ -77,8 +77,9 @@ public struct BenchmarkRow: Sendable {
     static func expected(of host: BenchmarkHost) -> [String] {
         all.flatMap { row -> [String] in
             switch row.part {
-            case .host where row.name == "host-call": host == .martlet ? ["normal/\(row.name)"] : []
-            case .host: ["normal/\(row.name)"]
+            case .host where row.name == "host-call":
+                [.martlet, .stockNVHE, .stockProtected].contains(host) ? ["normal/\(row.name)"] : []
+            case .host: [.stockNVHE, .stockProtected].contains(host) ? [] : ["normal/\(row.name)"]
             // A protected VM's memory has one kind of name, wherever it comes from.
             case .guests, .boot: host.guestKinds.map { "\($0.split(separator: "-")[0])/\(row.name)" }
             }

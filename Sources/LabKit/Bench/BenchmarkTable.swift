@@ -11,9 +11,6 @@ public struct BenchmarkTable {
         self.report = report
     }
 
-    /// Linux' hosts on which a normal VM runs.
-    private static let normalHosts: [BenchmarkHost] = [.linuxVHE, .linuxNVHE, .linuxProtected]
-
     /// Martlet beside Linux: instructions of the host's side for an operation, EL2's in brackets.
     public var comparison: String {
         var rows = [
@@ -21,9 +18,7 @@ public struct BenchmarkTable {
         ]
         for row in BenchmarkRow.all where row.part != .host {
             let normal = report.measurement(.martlet, "normal", row.name)
-            let best = Self.normalHosts.compactMap { host in
-                report.measurement(host, "normal", row.name).map { (host, $0) }
-            }.min { $0.1.hostSide() < $1.1.hostSide() }
+            let best = report.bestLinux(row.name)
             let protected = report.measurement(.martlet, "protected", row.name)
             let other = report.measurement(.linuxProtected, "protected", row.name)
             rows.append([
@@ -57,13 +52,16 @@ public struct BenchmarkTable {
         ]
     }
 
-    /// A host by itself, with and without Martlet.
+    /// A host by itself, with and without Martlet, and what a call to EL2 costs it.
     public var host: String {
-        var rows = [["operation", "with Martlet", "same kernel without", "ratio"]]
+        var rows = [["operation", "with Martlet", "same kernel without", "its KVM, nVHE", "its pKVM", "ratio"]]
         for row in BenchmarkRow.all where row.part == .host {
-            let mine = report.measurement(.martlet, "normal", row.name)
-            let bare = report.measurement(.bare, "normal", row.name)
-            rows.append([row.title, cell(mine), cell(bare), ratio(mine, bare, digits: 3)])
+            let hosts = [BenchmarkHost.martlet, .bare, .stockNVHE, .stockProtected]
+            let values = hosts.map { report.measurement($0, "normal", row.name) }
+            let isCall = row.name == "host-call"
+            rows.append(
+                [row.title] + values.map { cell($0) }
+                    + [ratio(values[0], isCall ? values[3] : values[1], digits: isCall ? 2 : 3)])
         }
         return Self.markdown(rows)
     }
@@ -86,15 +84,56 @@ public struct BenchmarkTable {
 
     /// Memory and code.
     public var sizes: String {
-        var lines: [String] = []
-        if let text = report.sizes["text"] { lines.append("EL2 text: \(text) bytes (at most 98304).") }
-        if let reserved = report.sizes["reserved"] {
-            lines.append(
-                "EL2's memory on 1 GiB before the first VM: \(Self.fixed(Double(reserved) / 1_048_576, digits: 2)) MiB (at most 5)."
-            )
+        func mebibytes(_ name: String) -> String {
+            report.sizes[name].map { "\(Self.fixed($0 / 1_048_576, digits: 1)) MiB" } ?? "–"
         }
-        return lines.joined(separator: "\n")
+        func bytes(_ name: String) -> String { report.sizes[name].map { Self.number($0) } ?? "–" }
+        var rows = [["what EL2 keeps", "Martlet", "Linux' pKVM", "goal"]]
+        for (gibibytes, goal) in [(1, 5), (4, 12), (8, 22)] {
+            rows.append([
+                "of a machine with \(gibibytes) GiB", mebibytes("reserved/\(gibibytes)"),
+                mebibytes("linux/\(gibibytes)"), "≤ \(goal) MiB",
+            ])
+        }
+        rows.append(["text, in bytes", bytes("text"), "106952", "≤ 98304"])
+        for (name, title) in [
+            ("vm", "a VM"), ("vcpu", "a vCPU"), ("page", "a page of 4 KiB that a guest has"),
+            ("superpage", "2 MiB that a guest has"),
+        ] {
+            let values = ["normal", "protected"].map { bytes("\($0)/\(name)") }
+            rows.append(["\(title), in bytes: normal, protected", values.joined(separator: ", "), "", ""])
+        }
+        return Self.markdown(rows)
     }
+
+    /// When, and with what.
+    public var origin: String {
+        func version(_ name: String) -> String { report.versions[name] ?? "–" }
+        let qemu = version("qemu").split(separator: " ").first.map(String.init) ?? "–"
+        return """
+            Measured on \(report.date), `-cpu \(report.machine.rawValue)`: Martlet on Debian's \(version("host")), Linux
+            \(version("linux")) (Debian), guest \(version("guest")), QEMU \(qemu).
+            """
+    }
+
+    /// The rows that tell most, for those who read one table only.
+    public var summary: String {
+        var rows = [["instructions for", "normal VM", "best Linux", "protected VM", "Linux' pKVM"]]
+        func cell(_ row: CountedRow?) -> String { row.map { Self.number($0.hostSide()) } ?? "–" }
+        for row in BenchmarkRow.all where Self.main.contains(row.name) {
+            rows.append([
+                row.title, cell(report.measurement(.martlet, "normal", row.name)),
+                cell(report.bestLinux(row.name)?.row), cell(report.measurement(.martlet, "protected", row.name)),
+                cell(report.measurement(.linuxProtected, "protected", row.name)),
+            ])
+        }
+        return Self.markdown(rows)
+    }
+
+    private static let main: Set = [
+        "power-version", "device-read", "gic-read", "sgi-self", "timer-running", "run-immediate", "page-present",
+        "superpage-fresh", "create-to-first", "destroy", "guest-boot",
+    ]
 
     private func verdict(_ row: BenchmarkRow) -> String {
         let verdicts = ["normal", "protected"].compactMap { kind -> Bool? in
@@ -161,8 +200,8 @@ extension BenchmarkHost {
         case .martlet: "Martlet"
         case .bare: "none"
         case .linuxVHE: "VHE"
-        case .linuxNVHE: "nVHE"
-        case .linuxProtected: "pKVM"
+        case .linuxNVHE, .stockNVHE: "nVHE"
+        case .linuxProtected, .stockProtected: "pKVM"
         }
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 //
-// Style and rules: the formatter in lint mode, then the house rules.
+// Style and rules: the formatter in lint mode, then the house rules, then what the
+// documentation quotes.
 
 import Foundation
 
@@ -24,6 +25,11 @@ public enum Lint {
                 CheckResult(
                     "lint/\(rule.rawValue)", count == 0 ? .passed : .failed, count == 0 ? "" : "\(count) violations"))
         }
+        let stale = try BenchmarkDocuments(workspace).stale()
+        results.append(
+            CheckResult(
+                "lint/benchmark-quotations", stale.isEmpty ? .passed : .failed,
+                stale.isEmpty ? "" : "not what the counts say, see lab bench --publish: \(stale.joined(separator: ", "))"))
         return results
     }
 }

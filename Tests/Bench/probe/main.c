@@ -3,7 +3,7 @@
 // Drives single operations of /dev/kvm and of a host between markers, so that what each costs can be
 // counted:
 //
-//   bench-probe guest | between | lives  KIND
+//   bench-probe guest | between | lives | footprint  KIND
 //   bench-probe host
 //   bench-probe begin | end  ROW  KIND      a marker, for scripts
 //   bench-probe row  ROW  KIND  COUNT       tells of such a row
@@ -68,6 +68,8 @@ int main(int count, char **words)
         measure_interrupts_between(kind);
     else if (!strcmp(what, "lives"))
         measure_lives(kind);
+    else if (!strcmp(what, "footprint"))
+        measure_footprint(kind);
     else if (!strcmp(what, "host"))
         measure_host();
     else if (!strcmp(what, "begin") && row != ROW_COUNT)

@@ -81,6 +81,7 @@ void measure_guest(enum kind kind);
 void measure_lives(enum kind kind);
 void measure_interrupts_between(enum kind kind);
 void measure_host(void);
+void measure_footprint(enum kind kind);
 
 // Routines of guest.S.
 extern const char guest_start[], guest_end[];
