@@ -32,7 +32,9 @@ public struct BenchmarkDocuments: Sendable {
     /// - Throws: ``LabError/malformed(file:why:)`` for a mark that nobody knows or that does not end.
     func documents() throws(LabError) -> [Document] {
         var reports: [BenchmarkMachine: BenchmarkReport] = [:]
-        for machine in BenchmarkMachine.allCases { reports[machine] = try BenchmarkReport(reading: counts(of: machine)) }
+        for machine in BenchmarkMachine.allCases {
+            reports[machine] = try BenchmarkReport(reading: counts(of: machine))
+        }
         var documents: [Document] = []
         for name in ["README.md", "docs/benchmarks.md"] {
             let path = workspace.root.appending(name)

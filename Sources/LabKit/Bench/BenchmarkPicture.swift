@@ -75,7 +75,8 @@ public struct BenchmarkPicture {
             viewBox="0 0 \(Self.width) \(height)" font-family="sans-serif" font-size="12">
             """,
             "<title>Executed instructions for an operation, \(report.machine.rawValue): Martlet and Linux</title>",
-            Self.text(0, 16, "Executed instructions for an operation, host's side, \(report.machine.rawValue)", size: 14),
+            Self.text(
+                0, 16, "Executed instructions for an operation, host's side, \(report.machine.rawValue)", size: 14),
             Self.dot(6, 35, Self.martlet), Self.text(16, 39, "Martlet"), Self.dot(86, 35, Self.linux),
             Self.text(96, 39, "Linux \(report.versions["linux"] ?? ""): the cheapest mode, and pKVM for protected VMs"),
         ]

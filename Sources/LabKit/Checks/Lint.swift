@@ -26,10 +26,11 @@ public enum Lint {
                     "lint/\(rule.rawValue)", count == 0 ? .passed : .failed, count == 0 ? "" : "\(count) violations"))
         }
         let stale = try BenchmarkDocuments(workspace).stale()
+        let detail = "not what the counts say, see lab bench --publish: \(stale.joined(separator: ", "))"
         results.append(
             CheckResult(
                 "lint/benchmark-quotations", stale.isEmpty ? .passed : .failed,
-                stale.isEmpty ? "" : "not what the counts say, see lab bench --publish: \(stale.joined(separator: ", "))"))
+                stale.isEmpty ? "" : detail))
         return results
     }
 }
