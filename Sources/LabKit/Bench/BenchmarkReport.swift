@@ -34,7 +34,7 @@ public struct BenchmarkReport: Codable, Sendable {
     /// The day, as year, month and day.
     public var date: String
     /// Bytes: `text` is EL2's, `reserved/4` its memory on a machine of 4 GiB before there is a VM, `linux/4` the
-    /// same of Linux' protected KVM, and `normal/page` what one page of a normal VM takes of it.
+    /// same of Linux' protected KVM, and `normal/vm` what a normal VM takes of it.
     public var sizes: [String: Double] = [:]
 
     /// One measurement, if there is it.

@@ -96,12 +96,18 @@ public struct BenchmarkTable {
             ])
         }
         rows.append(["text, in bytes", bytes("text"), "106952", "≤ 98304"])
+        if let less = report.sizes["reserved/4"], let more = report.sizes["reserved/8"] {
+            let pages = Double(4 << 30 >> 12)
+            rows.append(["for a page of RAM, in bytes, between these", Self.number((more - less) / pages), "", ""])
+        }
         for (name, title) in [
-            ("vm", "a VM"), ("vcpu", "a vCPU"), ("page", "a page of 4 KiB that a guest has"),
-            ("superpage", "2 MiB that a guest has"),
+            ("vm", "a VM"), ("vcpu", "a vCPU"), ("pages", "a VM whose guest has 16 MiB by 4 KiB"),
+            ("superpages", "a VM whose guest has 64 MiB by 2 MiB"),
         ] {
-            let values = ["normal", "protected"].map { bytes("\($0)/\(name)") }
-            rows.append(["\(title), in bytes: normal, protected", values.joined(separator: ", "), "", ""])
+            let values = ["normal", "protected"].map { kind in
+                report.sizes["\(kind)/\(name)"].map { "\(Self.number($0 / 1024)) KiB" } ?? "–"
+            }
+            rows.append(["\(title): normal, protected", values.joined(separator: ", "), "", ""])
         }
         return Self.markdown(rows)
     }
