@@ -97,7 +97,8 @@ public struct BenchmarkTable {
         }
         rows.append(["text, in bytes", bytes("text"), "106952", "≤ 98304"])
         if let less = report.sizes["reserved/4"], let more = report.sizes["reserved/8"] {
-            let pages = Double(4 << 30 >> 12)
+            // 4 GiB of 4 KiB each.
+            let pages = 1_048_576.0
             rows.append(["for a page of RAM, in bytes, between these", Self.number((more - less) / pages), "", ""])
         }
         for (name, title) in [
