@@ -118,7 +118,9 @@ private struct RandomHypervisorUser {
                 .mapGuest, handle, guestPage(machine), pages(1), below(20) == 0 ? host.count() : 1 + below(8),
                 below(20) == 0 ? below(8) : below(4))
         case 9..<12:
-            return CallRegisters(.unmapGuest, handle, guestPage(machine), below(8) == 0 ? host.count() : 1 + below(8))
+            let counts: [UInt64] = [host.count(), 1 << below(30), 400 + below(900)]
+            return CallRegisters(
+                .unmapGuest, handle, guestPage(machine), below(6) == 0 ? counts[Int(below(3))] : 1 + below(8))
         case 12..<15:
             return CallRegisters(
                 .donateToGuest, handle, guestPage(machine), pages(1), below(20) == 0 ? host.count() : 1 + below(8),
