@@ -95,16 +95,16 @@ struct NormalVMTests {
         let page = HostBench.guestPages
         let end: UInt64 = 1 << 28
         let lent: [(guest: UInt64, host: UInt64, count: UInt64)] = [
-            (0, page + 512, 1), (0x80000, page, 512), (0x80203, page + 512, 3), (end - 1, page + 515, 1),
+            (0, page + 512, 1), (0x80000, page, 512), (0x80203, page + 520, 3), (end - 1, page + 530, 1),
         ]
         for part in lent { #expect(bench.status(.mapGuest, [vm, part.guest, part.host, part.count, 3]) == .success) }
         var next: UInt64 = 0
         var calls = 0
         while next < end {
-            let answer = bench.hvc(CallRegisters(.unmapGuest, vm, next, end - next))
-            #expect(answer.x0 == 0 && answer.x1 > next && answer.x1 <= end)
-            guard answer.x1 > next else { break }
-            next = answer.x1
+            let answer = bench.wide(.unmapGuest, [vm, next, end - next])
+            #expect(answer[0] == 0 && answer[1] > next && answer[1] <= end)
+            guard answer[1] > next else { break }
+            next = answer[1]
             calls += 1
         }
         #expect(next == end)

@@ -14,7 +14,7 @@ public struct PagePool: ~Copyable, Sendable {
     /// The largest block: 2 MiB.
     public static let maximumOrder: UInt8 = 9
     /// The most table pages that one change of ownership can need: two for the host's stage-2, six
-    /// for EL2's own tables or four for the window.
+    /// for EL2's own tables or three for the window.
     static let worstChange: UInt64 = 8
     /// Pages that device mappings leave alone.
     public static let reserve: UInt64 = 16

@@ -69,7 +69,8 @@ extension PageTable {
         var level = geometry.rootLevel
         while level < .two, let below = level.next {
             let at = entry(table, level, for: page &- 1)
-            guard case .table(let child) = Descriptor<Attributes>(bits: processor.load64(at), level: level) else { return }
+            guard case .table(let child) = Descriptor<Attributes>(bits: processor.load64(at), level: level)
+            else { return }
             if page & (level.entryPages &- 1) == 0 {
                 processor.store64(at, 0)
                 invalidateAll(on: processor)
@@ -82,7 +83,9 @@ extension PageTable {
     }
 
     /// The frame that an entry of a table of pages maps; nil if it maps nothing.
-    static func frame(at index: UInt64, of table: Frame<HostPhysical>, on processor: some Processor) -> Frame<HostPhysical>? {
+    static func frame(
+        at index: UInt64, of table: Frame<HostPhysical>, on processor: some Processor
+    ) -> Frame<HostPhysical>? {
         let bits = processor.load64(HypervisorAddressSpace.identity(table.address).advanced(by: index &* 8))
         guard case .leaf(let frame, _) = Descriptor<Attributes>(bits: bits, level: .three) else { return nil }
         return frame
