@@ -46,7 +46,7 @@ EL2_INLINE void el2_zero_clean_pages(el2_u64 page, el2_u64 end)
     __asm__ volatile("mrs %0, ctr_el0" : "=r"(ctr));
     __asm__ volatile("mrs %0, s3_0_c0_c6_2" : "=r"(isar2)); /* ID_AA64ISAR2_EL1 */
     el2_u64 line = 4ull << ((ctr >> 16) & 0xf);
-    _Bool can_step = line * 16 <= 0x1000;
+    _Bool can_step = line * 64 <= 0x1000;
     if ((isar2 >> 16) & 0xf) { /* FEAT_MOPS */
         el2_u64 bytes = end - page;
         __asm__ volatile(".arch_extension mops\n\t"
@@ -58,7 +58,7 @@ EL2_INLINE void el2_zero_clean_pages(el2_u64 page, el2_u64 end)
                          : "memory", "cc");
     } else if (can_step && !(dczid & 0x10) && (4ull << (dczid & 0xf)) == line) {
         while (page < end)
-            __asm__ volatile(".rept 16\n\t"
+            __asm__ volatile(".rept 64\n\t"
                              "dc zva, %0\n\t"
                              "dc civac, %0\n\t"
                              "add %0, %0, %1\n\t"
@@ -74,7 +74,7 @@ EL2_INLINE void el2_zero_clean_pages(el2_u64 page, el2_u64 end)
     page = start;
     if (can_step) {
         while (page < end)
-            __asm__ volatile(".rept 16\n\t"
+            __asm__ volatile(".rept 64\n\t"
                              "dc civac, %0\n\t"
                              "add %0, %0, %1\n\t"
                              ".endr"

@@ -14,6 +14,9 @@ extension FrameRange {
 }
 
 extension MemoryState {
+    /// What passing over a part of a table in which nothing is mapped counts as, in pages, of the work of one call.
+    static let costOfNothing: UInt64 = 8
+
     /// Table pages that one change of a VM's stage-2 may need: two a level below the root.
     static let tablesPerChange: UInt64 = 6
 
@@ -114,7 +117,7 @@ extension MemoryState {
             let branch = table.branch(of: page, on: processor)
             if case .nothing(let until) = branch {
                 page = until < range.end ? until : range.end
-                budget &-= 1
+                budget &-= Self.costOfNothing
                 continue
             }
             let next = (page & ~(pagesPerSuperpage &- 1)) &+ pagesPerSuperpage

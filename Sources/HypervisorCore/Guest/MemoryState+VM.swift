@@ -150,7 +150,7 @@ extension MemoryState {
             let branch = table.branch(of: page, on: processor)
             if case .nothing(let until) = branch {
                 page = until
-                budget &-= 1
+                budget &-= Self.costOfNothing
             } else {
                 switch kind {
                 case .normal: returnBranch(branch, vm, &table, page, handle, on: processor)

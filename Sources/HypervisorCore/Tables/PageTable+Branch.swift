@@ -16,12 +16,12 @@ enum Branch: Equatable {
 }
 
 extension PageTable {
-    /// The address of the entry of level 2 for an input page; nil if there is no table that it could be in.
-    func branchEntry(of page: UInt64, on processor: some Processor) -> Address<HypervisorVirtual>? {
+    /// The address of the entry of a level for an input page; nil if there is no table that it could be in.
+    func entry(of page: UInt64, at last: Level, on processor: some Processor) -> Address<HypervisorVirtual>? {
         guard geometry.contains(page) else { return nil }
         var table = root
         var level = geometry.rootLevel
-        while level < .two {
+        while level < last {
             let bits = processor.load64(entry(table, level, for: page))
             guard case .table(let child) = Descriptor<Attributes>(bits: bits, level: level), let below = level.next
             else { return nil }
@@ -45,16 +45,34 @@ extension PageTable {
             case .leaf(let output, _):
                 return .block(output)
             case .invalid:
-                return .nothing(until: (page & ~(level.entryPages &- 1)) &+ level.entryPages)
+                return .nothing(until: nextEntry(behind: page, in: table, level, on: processor))
             }
         }
         return .nothing(until: page &+ 1)
     }
 
+    /// The first page behind the entry for `page` that has an entry in the same table, or else the first page behind
+    /// all that the table is for.
+    private func nextEntry(
+        behind page: UInt64, in table: Frame<HostPhysical>, _ level: Level, on processor: some Processor
+    ) -> UInt64 {
+        let entries = level == geometry.rootLevel ? geometry.frames / level.entryPages : entriesPerTable
+        var at = entry(table, level, for: page).advanced(by: 8)
+        var next = (page & ~(level.entryPages &- 1)) &+ level.entryPages
+        // A root of concatenated tables is consecutive, too.
+        var index = geometry.index(of: page, at: level) &+ 1
+        while index < entries, processor.load64(at) == 0 {
+            at = at.advanced(by: 8)
+            next &+= level.entryPages
+            index &+= 1
+        }
+        return next
+    }
+
     /// Takes what is below the entry of level 2 out of the tree. No CPU can use it any more, nor the table
     /// that was there, when the call returns.
     func cutBranch(of page: UInt64, on processor: some Processor) {
-        guard let at = branchEntry(of: page, on: processor) else { return }
+        guard let at = entry(of: page, at: .two, on: processor) else { return }
         processor.store64(at, 0)
         invalidateAll(on: processor)
     }
@@ -64,22 +82,20 @@ extension PageTable {
     mutating func prune<Frames: FrameSource & ~Copyable>(
         before page: UInt64, tablesTo frames: inout Frames, on processor: some Processor
     ) {
-        guard page > 0, geometry.contains(page &- 1) else { return }
-        var table = root
-        var level = geometry.rootLevel
-        while level < .two, let below = level.next {
-            let at = entry(table, level, for: page &- 1)
-            guard case .table(let child) = Descriptor<Attributes>(bits: processor.load64(at), level: level)
-            else { return }
-            if page & (level.entryPages &- 1) == 0 {
-                processor.store64(at, 0)
-                invalidateAll(on: processor)
-                free(child, level, &frames, processor)
-                return
-            }
-            table = child
-            level = below
-        }
+        prune(.one, before: page, &frames, processor)
+        prune(.zero, before: page, &frames, processor)
+    }
+
+    private mutating func prune<Frames: FrameSource & ~Copyable, P: Processor>(
+        _ level: Level, before page: UInt64, _ frames: inout Frames, _ processor: P
+    ) {
+        guard level >= geometry.rootLevel, page & (level.entryPages &- 1) == 0,
+            let at = entry(of: page &- 1, at: level, on: processor),
+            case .table(let child) = Descriptor<Attributes>(bits: processor.load64(at), level: level)
+        else { return }
+        processor.store64(at, 0)
+        invalidateAll(on: processor)
+        frames.returnTable(child, on: processor)
     }
 
     /// The frame that an entry of a table of pages maps; nil if it maps nothing.

@@ -125,7 +125,7 @@ extension PageTable {
         }
         guard range.end &- range.first == Level.two.entryPages, range.first & (Level.two.entryPages &- 1) == 0,
             let new = from.descriptor(for: range.first, at: .two),
-            let at = branchEntry(of: range.first, on: processor), processor.load64(at) == 0
+            let at = self.entry(of: range.first, at: .two, on: processor), processor.load64(at) == 0
         else { return false }
         publish(new.bits(level: .two), at, on: processor)
         return true
