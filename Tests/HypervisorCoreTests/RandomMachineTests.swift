@@ -275,7 +275,7 @@ struct RandomMachineTests {
         var tally: [HostCall: [CallStatus: Int]] = [:]
         for seed in UInt64(1)...4 {
             var user = RandomHypervisorUser(try HostBench.finalised(), seed: seed)
-            for _ in 0..<500 { try user.step() }
+            for _ in 0..<600 { try user.step() }
             for (name, counts) in user.tally { tally[name, default: [:]].merge(counts, uniquingKeysWith: +) }
         }
         for name in [
