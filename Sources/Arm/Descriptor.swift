@@ -55,7 +55,7 @@ public enum Descriptor<Attributes: LeafAttributes>: Equatable, Sendable {
     }
 }
 
-/// What stage-2 says of a leaf (DDI 0487, D8.3.1, stage-2 without FEAT_S2FWB).
+/// What stage-2 says of a leaf (DDI 0487, D8.3.1; memory types without HCR_EL2.FWB, but for one).
 public struct Stage2Attributes: LeafAttributes {
     /// The attribute fields, in their places.
     public let bits: UInt64
@@ -72,6 +72,8 @@ public struct Stage2Attributes: LeafAttributes {
         case nonCacheable = 0b0101
         /// Normal, inner and outer write-back.
         case writeBack = 0b1111
+        /// Normal, inner and outer write-back whatever stage-1 says. Only with HCR_EL2.FWB (D8.6.6).
+        case forcedWriteBack = 0b0110
     }
 
     /// Who may do what through the leaf.

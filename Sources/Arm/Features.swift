@@ -53,6 +53,8 @@ public struct CPUFeatures: Equatable, Sendable {
     public let hasClearBranchHistory: Bool
     /// Stage-1 granule of 4 KiB is there (ID_AA64MMFR0_EL1.TGran4 and TGran4_2).
     public let hasGranule4K: Bool
+    /// FEAT_S2FWB: a stage-2 can make memory write-back, whatever stage-1 says.
+    public let hasForcedWriteBack: Bool
 
     /// Values of the identification registers, by name.
     public struct Registers: Equatable, Sendable {
@@ -118,6 +120,7 @@ public struct CPUFeatures: Equatable, Sendable {
         clearsBranchHistoryOnException = field(id.mmfr1, 60) != 0
         hasClearBranchHistory = field(id.isar2, 28) != 0
         hasGranule4K = field(id.mmfr0, 28) != 0xF
+        hasForcedWriteBack = field(id.mmfr2, 40) != 0
     }
 
     /// The fields of PSTATE that exist on this CPU.

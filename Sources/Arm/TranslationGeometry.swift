@@ -16,6 +16,7 @@ public enum Level: UInt8, CaseIterable, Comparable, Sendable {
 
     /// Binary logarithm of the bytes that one entry covers.
     @inlinable
+    @inline(__always)
     public var entryShift: UInt64 { 39 &- 9 &* UInt64(rawValue) }
 
     /// Pages that one entry covers.
@@ -73,6 +74,7 @@ public struct TranslationGeometry: Equatable, Sendable {
     /// Index of the entry for `frameNumber` in a table of `level`; at the root it may exceed 511
     /// when tables are concatenated.
     @inlinable
+    @inline(__always)
     public func index(of frameNumber: UInt64, at level: Level) -> UInt64 {
         let index = frameNumber >> (level.entryShift &- pageShift)
         if level == rootLevel {

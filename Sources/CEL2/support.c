@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 // What the compiler calls without being asked: block moves, in plain general registers. There is
-// no allocator on purpose: a hidden allocation is an undefined symbol at link time.
+// no allocator on purpose: a hidden allocation is an undefined symbol at link time. And the loops over pages that
+// are too long to be inlined.
+
+#include "el2.h"
 
 typedef unsigned long size;
 
@@ -42,4 +45,56 @@ void *memmove(void *to, const void *from, size count)
         __asm__ volatile("" : : : "memory");
     }
     return to;
+}
+
+/*
+ * Zeroes pages, and cleans and invalidates them to the point of coherency: each line at once, where DC ZVA
+ * zeroes one. A line's zeroes come before its cleaning (DDI 0487, D7.5.9.4, on the order of one location's).
+ */
+void el2_zero_clean_pages(el2_u64 page, el2_u64 end)
+{
+    el2_u64 dczid, ctr, isar2, start = page;
+    __asm__ volatile("mrs %0, dczid_el0" : "=r"(dczid));
+    __asm__ volatile("mrs %0, ctr_el0" : "=r"(ctr));
+    __asm__ volatile("mrs %0, s3_0_c0_c6_2" : "=r"(isar2)); /* ID_AA64ISAR2_EL1 */
+    el2_u64 line = 4ull << ((ctr >> 16) & 0xf);
+    _Bool can_step = line * 64 <= 0x1000;
+    if ((isar2 >> 16) & 0xf) { /* FEAT_MOPS */
+        el2_u64 bytes = end - page;
+        __asm__ volatile(".arch_extension mops\n\t"
+                         "setp [%0]!, %1!, xzr\n\t"
+                         "setm [%0]!, %1!, xzr\n\t"
+                         "sete [%0]!, %1!, xzr"
+                         : "+r"(page), "+r"(bytes)
+                         :
+                         : "memory", "cc");
+    } else if (can_step && !(dczid & 0x10) && (4ull << (dczid & 0xf)) == line) {
+        while (page < end)
+            __asm__ volatile(".rept 64\n\t"
+                             "dc zva, %0\n\t"
+                             "dc civac, %0\n\t"
+                             "add %0, %0, %1\n\t"
+                             ".endr"
+                             : "+r"(page)
+                             : "r"(line)
+                             : "memory");
+        return;
+    } else {
+        for (; page < end; page += 0x1000)
+            el2_zero_page(page);
+    }
+    page = start;
+    if (can_step) {
+        while (page < end)
+            __asm__ volatile(".rept 64\n\t"
+                             "dc civac, %0\n\t"
+                             "add %0, %0, %1\n\t"
+                             ".endr"
+                             : "+r"(page)
+                             : "r"(line)
+                             : "memory");
+    } else {
+        for (; page < end; page += line)
+            __asm__ volatile("dc civac, %0" : : "r"(page) : "memory");
+    }
 }

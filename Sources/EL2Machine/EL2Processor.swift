@@ -40,6 +40,11 @@ public struct EL2Processor: Processor {
         el2_clean_invalidate_page(page.address.rawValue)
     }
 
+    /// DC ZVA and DC CIVAC line by line, or SET instructions where there are.
+    public func zeroAndCleanPages(_ pages: FrameRange<HypervisorVirtual>) {
+        el2_zero_clean_pages(pages.first.address.rawValue, pages.end.address.rawValue)
+    }
+
     /// DSB or ISB.
     public func barrier(_ barrier: Barrier) {
         switch barrier {

@@ -56,8 +56,9 @@ public enum HostCall: UInt32, CaseIterable, Sendable {
     /// (1…512), x5 = `GuestAccess` bits. Guest pages that are mapped already are `denied` unless
     /// they map the same frame, whose access then becomes the new one.
     case mapGuest = 0xC600_4024
-    /// Takes lent pages back. x2 = first guest frame, x3 = pages (1…512). Pages that are not mapped
-    /// don't matter.
+    /// Takes lent pages back, in a bounded step a call. x2 = first guest frame, x3 = pages, as many as the
+    /// guest's address space has. Pages that are not mapped don't matter, and are passed over. Result: x1 = the
+    /// guest frame to go on with, which is the end of the range when all is done; 512 pages and fewer always are.
     case unmapGuest = 0xC600_4025
     /// Donates host pages to a protected VM. x2 = first guest frame, x3 = first host frame, x4 = pages
     /// (1…512), x5 = `GuestContent` as a number. Guest pages that have memory already are `denied`.
@@ -99,7 +100,7 @@ extension HostCall {
 }
 
 /// The version of this table: major in bits 31:16, minor in bits 15:0.
-public let interfaceVersion: UInt64 = 0x0002_0000
+public let interfaceVersion: UInt64 = 0x0002_0001
 
 /// What a host call answers in `x0`.
 public enum CallStatus: Int64, Error, CaseIterable, Sendable {

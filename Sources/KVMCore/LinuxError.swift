@@ -34,6 +34,8 @@ public enum LinuxError: Int32, Error, CaseIterable, Sendable {
     case invalid = 22
     /// Too many VMs exist.
     case noSpace = 28
+    /// Too many VMs are the user's.
+    case tooManyFiles = 24
     /// The guest did what cannot be emulated.
     case notImplemented = 38
     /// The request is none of this descriptor's.

@@ -25,20 +25,23 @@ public struct GuestRun: Equatable, Sendable {
         self.pages = pages
     }
 
-    /// The block of 2 MiB that a piece is in.
-    public var wholeBlock: GuestRun {
-        GuestRun(first: first & ~(PageUnit.perCall &- 1), pages: PageUnit.perCall)
+    /// Takes off what lies before a guest frame; false, and nothing has changed, unless that is a part of the run.
+    public mutating func advance(to frame: UInt64) -> Bool {
+        guard frame > first, frame &- first <= pages else { return false }
+        pages &-= frame &- first
+        first = frame
+        return true
     }
 
-    /// Takes off the run what one call to EL2 can do; nil when nothing is left. Pieces end where
-    /// a 2 MiB block would, so that no call splits more blocks than it must.
-    public mutating func takePiece() -> GuestRun? {
-        guard pages > 0 else { return nil }
-        let room = PageUnit.perCall &- first % PageUnit.perCall
-        let piece = GuestRun(first: first, pages: min(room, pages))
-        first &+= piece.pages
-        pages &-= piece.pages
-        return piece
+    /// Adds the rest of the blocks of 2 MiB that the run is in, below `limit`; false if there is no more.
+    public mutating func growToBlocks(limit: UInt64) -> Bool {
+        let mask = PageUnit.perCall &- 1
+        let start = first & ~mask
+        let end = min((first &+ pages &+ mask) & ~mask, limit)
+        guard start < first || end > first &+ pages else { return false }
+        first = start
+        pages = end &- start
+        return true
     }
 }
 

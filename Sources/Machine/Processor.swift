@@ -51,6 +51,9 @@ public protocol Processor: Sendable {
     /// Cleans and invalidates one page to the point of coherency (DC CIVAC). The caller adds
     /// `Barrier.cacheMaintenanceComplete`.
     func cleanAndInvalidatePage(_ page: Frame<HypervisorVirtual>)
+    /// Writes zeroes over pages, and cleans and invalidates them to the point of coherency, line by line. The caller
+    /// adds `Barrier.cacheMaintenanceComplete`.
+    func zeroAndCleanPages(_ pages: FrameRange<HypervisorVirtual>)
     /// Executes a barrier.
     func barrier(_ barrier: Barrier)
     /// Executes a TLB invalidation. Ordering is the caller's.

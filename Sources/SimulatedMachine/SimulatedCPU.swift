@@ -48,6 +48,16 @@ public struct SimulatedCPU: Processor {
         machine.cleanPage(index, page.address.rawValue)
     }
 
+    /// Each page is zeroed, and begun to be cleaned.
+    public func zeroAndCleanPages(_ pages: FrameRange<HypervisorVirtual>) {
+        var page = pages.first
+        while page < pages.end {
+            zeroPage(page)
+            cleanAndInvalidatePage(page)
+            page = page.advanced(by: 1)
+        }
+    }
+
     /// Publishes stores and completes invalidations, each as its kind of barrier does.
     public func barrier(_ barrier: Barrier) {
         machine.step(index)

@@ -62,6 +62,9 @@ public struct Machine: Equatable, Sendable {
 /// Table pages of a VM that one change of its mappings can need: two a level.
 public let mostTablesForOneMapping: UInt64 = 6
 
+/// Pages that `unmapGuest` takes at once, whatever is mapped there.
+public let mostPagesForOneUnmapping: UInt64 = 512
+
 extension AbstractState {
     /// How often a page is lent.
     public func lentCount(_ frame: UInt64) -> Int {
@@ -267,11 +270,25 @@ extension AbstractState {
     ) throws(Disagreement) -> AbstractState {
         var refusals: Set<CallStatus> = []
         if machine.kind != .normal { refusals.insert(.denied) }
-        if !isGuestRange(call.x2, call.x3, machine) { refusals.insert(.invalidParameter) }
-        return try judge(answer, refusals, mayLackTables(observing, of: call.x1)) {
-            var next = self
-            for page in call.x2..<call.x2 + call.x3 { next.machines[call.x1]?.mappings[page] = nil }
-            return next
+        if call.x3 == 0 || call.x2 >= machine.guestPages || call.x3 > machine.guestPages - call.x2 {
+            refusals.insert(.invalidParameter)
+        }
+        // A call does as much as it can in a bounded time, and says how far it came.
+        let next = answer.x1
+        return try judge(answer, refusals, mayLackTables(observing, of: call.x1), x1: next) {
+            () throws(Disagreement) in
+            let end = call.x2 + call.x3
+            guard next > call.x2, next <= end, next == end || call.x3 > mostPagesForOneUnmapping else {
+                throw Disagreement("unmapGuest came to \(hex(next)) of \(hex(call.x2))..<\(hex(end))")
+            }
+            var after = self
+            let lost = machine.mappings.keys.filter { $0 >= call.x2 && $0 < next }
+            // It stops at 512, and what is below one entry of its tables goes as a whole.
+            guard lost.count <= 2 * mostPagesForOneUnmapping else {
+                throw Disagreement("one call took \(lost.count) pages")
+            }
+            for page in lost { after.machines[call.x1]?.mappings[page] = nil }
+            return after
         }
     }
 

@@ -35,7 +35,7 @@ struct MendedTests {
             #expect(answer.x0 == 0 && answer.x1 != probed)
         }
         machine.beforeStep = nil
-        #expect(looks > 400)
+        #expect(looks > 200)
         bench.expectNoViolations()
     }
 

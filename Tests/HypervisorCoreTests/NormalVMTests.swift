@@ -90,6 +90,33 @@ struct NormalVMTests {
         bench.expectNoViolations()
     }
 
+    @Test func `all of an address space is taken back in few calls, each of them bounded`() throws {
+        let vm = try bench.makeVM(.normal)
+        let page = HostBench.guestPages
+        let end: UInt64 = 1 << 28
+        let lent: [(guest: UInt64, host: UInt64, count: UInt64)] = [
+            (0, page + 512, 1), (0x80000, page, 512), (0x80203, page + 520, 3), (end - 1, page + 530, 1),
+        ]
+        for part in lent { #expect(bench.status(.mapGuest, [vm, part.guest, part.host, part.count, 3]) == .success) }
+        var next: UInt64 = 0
+        var calls = 0
+        while next < end {
+            let answer = bench.wide(.unmapGuest, [vm, next, end - next])
+            #expect(answer[0] == 0 && answer[1] > next && answer[1] <= end)
+            guard answer[1] > next else { break }
+            next = answer[1]
+            calls += 1
+        }
+        #expect(next == end)
+        #expect(calls > 1 && calls < 12, "\(calls) calls")
+        for part in lent { #expect(bench.status(.topUp, [part.host, part.count]) == .success, "none is lent") }
+        #expect(bench.status(.unmapGuest, [vm, 0, end + 1]) == .invalidParameter)
+        #expect(bench.status(.unmapGuest, [vm, 0, 0]) == .invalidParameter)
+        #expect(bench.status(.unmapGuest, [vm, 1, .max]) == .invalidParameter)
+        _ = bench.destroy(vm)
+        bench.expectNoViolations()
+    }
+
     @Test func `an MMIO read ends in the register that asked, once, with its size and sign`() throws {
         let vm = try bench.makeVM(.normal)
         var seen: [UInt64] = []

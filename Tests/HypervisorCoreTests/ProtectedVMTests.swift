@@ -65,6 +65,29 @@ struct ProtectedVMTests {
         bench.expectNoViolations()
     }
 
+    @Test func `so can a guest's page in a block of which EL2 has the rest`() throws {
+        let vm = try bench.makeVM(.protected)
+        let cpu = bench.machine[cpu: 0]
+        let blocks: UInt64 = 4
+        for block in 0..<blocks {
+            let first = page + block * 512
+            #expect(
+                bench.status(.donateToGuest, [vm, 0x80000 + block, first + 7, 1, GuestContent.zero.rawValue])
+                    == .success)
+            #expect(bench.status(.topUp, [first, 7]) == .success)
+            #expect(bench.status(.topUp, [first + 8, 504]) == .success)
+        }
+        bench.hypervisor.memory.withLock(on: cpu) { state in
+            while state.pool.canTake { _ = state.pool.takeTable(on: cpu) }
+            for block in 0..<blocks {
+                let isSunk = state.sink(Frame(page + block * 512 + 7), on: cpu)
+                #expect(isSunk)
+            }
+            #expect(Bool(state.pool.canChangeOwnership), "the sinks had pages of their own")
+        }
+        bench.expectNoViolations()
+    }
+
     @Test func `content enters before the first run and never after`() throws {
         let vm = try bench.makeVM(.protected)
         bench.machine.poke(Address(page << 12), 0xC0DE)

@@ -118,7 +118,9 @@ private struct RandomHypervisorUser {
                 .mapGuest, handle, guestPage(machine), pages(1), below(20) == 0 ? host.count() : 1 + below(8),
                 below(20) == 0 ? below(8) : below(4))
         case 9..<12:
-            return CallRegisters(.unmapGuest, handle, guestPage(machine), below(8) == 0 ? host.count() : 1 + below(8))
+            let counts: [UInt64] = [host.count(), 1 << below(30), 400 + below(900)]
+            return CallRegisters(
+                .unmapGuest, handle, guestPage(machine), below(6) == 0 ? counts[Int(below(3))] : 1 + below(8))
         case 12..<15:
             return CallRegisters(
                 .donateToGuest, handle, guestPage(machine), pages(1), below(20) == 0 ? host.count() : 1 + below(8),
@@ -273,7 +275,7 @@ struct RandomMachineTests {
         var tally: [HostCall: [CallStatus: Int]] = [:]
         for seed in UInt64(1)...4 {
             var user = RandomHypervisorUser(try HostBench.finalised(), seed: seed)
-            for _ in 0..<500 { try user.step() }
+            for _ in 0..<600 { try user.step() }
             for (name, counts) in user.tally { tally[name, default: [:]].merge(counts, uniquingKeysWith: +) }
         }
         for name in [

@@ -164,18 +164,32 @@ private final class Table {
         #expect(slots.run(at: 1, behind: 0, .max) == nil)
     }
 
-    @Test(arguments: [(0 as UInt64, 1 as UInt64), (511, 2), (5, 2000), (0x80000, 1024)])
-    func piecesCoverARunAndEndAtBlocks(first: UInt64, pages: UInt64) {
-        var run = GuestRun(first: first, pages: pages)
-        var next = first
-        while let piece = run.takePiece() {
-            #expect(piece.first == next)
-            #expect(piece.pages >= 1 && piece.pages <= PageUnit.perCall)
-            #expect(piece.first / 512 == (piece.first + piece.pages - 1) / 512)
-            #expect(piece.wholeBlock == GuestRun(first: piece.first / 512 * 512, pages: 512))
-            next += piece.pages
+    @Test func aRunAdvancesAsFarAsItIsLong() {
+        var run = GuestRun(first: 5, pages: 2000)
+        for frame: UInt64 in [0, 5, 2006, .max] {
+            let hasAdvanced = run.advance(to: frame)
+            #expect(!hasAdvanced)
         }
-        #expect(next == first + pages)
+        #expect(run == GuestRun(first: 5, pages: 2000))
+        let hasAdvanced = run.advance(to: 512)
+        #expect(hasAdvanced)
+        #expect(run == GuestRun(first: 512, pages: 1493))
+        let hasEnded = run.advance(to: 2005)
+        #expect(hasEnded)
+        #expect(run.pages == 0)
+    }
+
+    @Test func aRunGrowsToTheBlocksThatItIsIn() {
+        var run = GuestRun(first: 511, pages: 2)
+        let hasGrown = run.growToBlocks(limit: 1 << 28)
+        #expect(hasGrown)
+        #expect(run == GuestRun(first: 0, pages: 1024))
+        let growsAgain = run.growToBlocks(limit: 1 << 28)
+        #expect(!growsAgain)
+        var last = GuestRun(first: (1 << 20) - 1, pages: 1)
+        let lastHasGrown = last.growToBlocks(limit: 1 << 20)
+        #expect(lastHasGrown)
+        #expect(last == GuestRun(first: (1 << 20) - 512, pages: 512))
     }
 }
 

@@ -35,6 +35,9 @@ EL2_INLINE void el2_zero_page(el2_u64 page)
     }
 }
 
+/* Zeroes pages, and cleans and invalidates them to the point of coherency (support.c). */
+void el2_zero_clean_pages(el2_u64 page, el2_u64 end);
+
 /* Cleans and invalidates one page to the point of coherency. */
 EL2_INLINE void el2_clean_invalidate_page(el2_u64 page)
 {

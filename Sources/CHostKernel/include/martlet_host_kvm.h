@@ -72,6 +72,9 @@ void martlet_kernel_call(struct martlet_registers *registers);
 
 /* A VM with zeroed Swift state, held by one reference; NULL without memory. */
 struct martlet_vm *martlet_kernel_vm_make(martlet_u64 state_size);
+/* Counts the VM as its user's until it is gone. 0, or -EMFILE if the user has so many already and no
+ * CAP_SYS_RESOURCE. */
+int martlet_kernel_vm_admit(struct martlet_vm *vm, martlet_u32 limit);
 /* Has changes of the process's memory told from now on. 0 or a negative error number. */
 int martlet_kernel_vm_watch(struct martlet_vm *vm);
 /* A descriptor that takes over the caller's reference, or a negative error number. */
@@ -165,8 +168,14 @@ void martlet_kernel_wait(void);
 /* Gives back pages that EL2 has returned. */
 void martlet_kernel_pages_free(martlet_u64 first, martlet_u64 pages);
 
-/* Whether the calling process has a page of its own, for writing, at an address by now. */
-martlet_u32 martlet_kernel_user_page_present(martlet_u64 user);
+/* What a look at the calling process's tables has found. */
+struct martlet_touched {
+    martlet_u64 address;    /* of the first page that the process has touched, or how far the look came */
+    martlet_u32 is_touched; /* nonzero: there is such a page */
+};
+/* Looks for a page from an address on and before another one, both multiples of the page size, in a bounded
+ * time. */
+struct martlet_touched martlet_kernel_user_touched(martlet_u64 user, martlet_u64 end);
 /* Pins the calling process's page behind a guest frame for as long as the VM exists, charged to the
  * process's limit of locked memory. 0; -EEXIST if the guest frame has one; -ENOMEM over the limit;
  * or another negative error number. */

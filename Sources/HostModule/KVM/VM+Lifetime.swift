@@ -17,6 +17,11 @@ extension VM {
             VMFacts(
                 kind: MachineType.isProtected(type) ? .protected : .normal, addressBits: bits, machine: machine))
         do throws(LinuxError) {
+            // Half of all VMs that there can be: nobody keeps everybody else from having any.
+            // Safety: the object is alive by our reference.
+            guard unsafe martlet_kernel_vm_admit(vm.object, UInt32(HostCall.maximumVMs / 2)) == 0 else {
+                throw .tooManyFiles
+            }
             try vm.makeAtEL2(bits)
             // Safety: the object is alive by our reference.
             guard unsafe martlet_kernel_vm_watch(vm.object) == 0 else { throw .noMemory }

@@ -117,22 +117,22 @@ extension VM {
         case maySleep, mustNotSleep
     }
 
-    /// Takes pages back from the guest; afterwards it reaches none of them.
+    /// Takes pages back from the guest; afterwards it reaches none of them. EL2 says after each call how far it
+    /// came, and it passes over what is not mapped.
     func unmap(_ run: GuestRun, _ context: Context) {
         var rest = run
-        while let piece = rest.takePiece() {
-            unmapPiece(piece)
+        while rest.pages > 0 {
+            let answer = EL2.call(.unmapGuest, vm: handle, GuestCallArguments(second: rest.first, third: rest.pages))
+            switch CallStatus(rawValue: answer.status) {
+            case .success where rest.advance(to: answer.first): break
+            // EL2 has no table to split a block with, and here is no place to wait for memory. So the guest
+            // loses whole blocks, and touches what it still has anew.
+            case .noMemory where rest.growToBlocks(limit: frames): break
+            // The VM ends, or EL2 does nothing any more.
+            default: return
+            }
             if context == .maySleep { martlet_kernel_pause() }
         }
-    }
-
-    private func unmapPiece(_ piece: GuestRun) {
-        let answer = EL2.call(.unmapGuest, vm: handle, GuestCallArguments(second: piece.first, third: piece.pages))
-        guard answer.status == CallStatus.noMemory.rawValue else { return }
-        // EL2 has no table to split a block with, and here is no place to wait for memory. So the guest
-        // loses the whole block, and touches what it still has anew.
-        let block = piece.wholeBlock
-        _ = EL2.call(.unmapGuest, vm: handle, GuestCallArguments(second: block.first, third: block.pages))
     }
 
     /// A guest that starts anew has its caches off, or reads other instructions than before: it gets its

@@ -49,7 +49,7 @@ extension VM {
     }
 
     /// Guest frames that there are.
-    private var frames: UInt64 { 1 << (facts.addressBits &- PageUnit.shift) }
+    var frames: UInt64 { 1 << (facts.addressBits &- PageUnit.shift) }
 
     /// Refuses slots with more gaps between them than EL2 has windows.
     private func checkWindows() throws(LinuxError) {

@@ -23,6 +23,9 @@ struct martlet_vm {
 	struct mm_struct *mm; /* held by the notifier's registration */
 	struct mmu_notifier notifier;
 	bool is_watched;
+	/* Whose it is, for the limit of each user; among all others while it counts. */
+	kuid_t user;
+	struct list_head peers;
 	/* Order: configuration, a vCPU's mutex, memory, interrupts. */
 	struct mutex configuration;
 	spinlock_t memory;

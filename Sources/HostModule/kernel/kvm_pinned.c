@@ -5,14 +5,66 @@
 
 #include "kvm.h"
 
-u32 martlet_kernel_user_page_present(u64 user)
-{
-	struct page *page;
+/* Entries that one look at the tables reads, with interrupts off. */
+#define MOST_ENTRIES 1024
 
-	if (get_user_pages_fast_only(user, 1, FOLL_WRITE, &page) != 1)
-		return 0;
-	put_page(page);
-	return 1;
+/* What is behind an entry of the last level: neither nothing nor the page of zeroes that reads find. */
+static bool is_touched(pte_t entry)
+{
+	return !pte_none(entry) && !(pte_present(entry) && is_zero_pfn(pte_pfn(entry)));
+}
+
+/*
+ * With interrupts off no table is freed under the walk, as for get_user_pages_fast. Pages that are in swap, or
+ * that a fork has made read-only, count as touched: what is in them is the process's.
+ */
+struct martlet_touched martlet_kernel_user_touched(u64 user, u64 end)
+{
+	struct martlet_touched found = { .address = user };
+	unsigned int entries;
+	unsigned long flags;
+	u64 next;
+
+	local_irq_save(flags);
+	for (entries = 0; found.address < end && entries < MOST_ENTRIES; entries++) {
+		pgd_t *pgd = pgd_offset(current->mm, found.address);
+		p4d_t *p4d;
+		pud_t *pud;
+		pmd_t *pmd, middle;
+
+		next = pgd_addr_end(found.address, end);
+		if (!pgd_none(READ_ONCE(*pgd))) {
+			p4d = p4d_offset(pgd, found.address);
+			next = p4d_addr_end(found.address, end);
+			if (!p4d_none(READ_ONCE(*p4d))) {
+				pud = pud_offset(p4d, found.address);
+				next = pud_addr_end(found.address, end);
+				if (!pud_none(READ_ONCE(*pud))) {
+					if (pud_leaf(READ_ONCE(*pud)))
+						goto touched;
+					pmd = pmd_offset(pud, found.address);
+					next = pmd_addr_end(found.address, end);
+					middle = READ_ONCE(*pmd);
+					if (!pmd_none(middle)) {
+						/* A block, or one on its way to another place. */
+						if (!pmd_present(middle) || pmd_leaf(middle))
+							goto touched;
+						if (is_touched(READ_ONCE(*pte_offset_kernel(pmd, found.address))))
+							goto touched;
+						next = found.address + PAGE_SIZE;
+					}
+				}
+			}
+		}
+		found.address = next;
+	}
+	local_irq_restore(flags);
+	return found;
+
+touched:
+	local_irq_restore(flags);
+	found.is_touched = 1;
+	return found;
 }
 
 int martlet_kernel_pin(struct martlet_vm *vm, u64 guest, u64 user, u64 *frame)

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /* The VM as an object of the kernel: references, descriptors, locks, the process's memory. */
 #include <linux/anon_inodes.h>
+#include <linux/capability.h>
+#include <linux/cred.h>
 #include <linux/fs.h>
+#include <linux/list.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
@@ -23,10 +26,33 @@ struct martlet_vm *martlet_kernel_vm_make(u64 state_size)
 	spin_lock_init(&vm->memory);
 	raw_spin_lock_init(&vm->interrupts);
 	xa_init(&vm->pinned);
+	INIT_LIST_HEAD(&vm->peers);
 	/* The address is only compared with, and kept from being used again. */
 	mmgrab(current->mm);
 	vm->mm = current->mm;
 	return vm;
+}
+
+static LIST_HEAD(vms);
+static DEFINE_SPINLOCK(vms_lock);
+
+int martlet_kernel_vm_admit(struct martlet_vm *vm, u32 limit)
+{
+	bool is_free = capable(CAP_SYS_RESOURCE);
+	struct martlet_vm *other;
+	u32 count = 0;
+	int error = 0;
+
+	vm->user = current_uid();
+	spin_lock(&vms_lock);
+	list_for_each_entry(other, &vms, peers)
+		count += uid_eq(other->user, vm->user);
+	if (count < limit || is_free)
+		list_add(&vm->peers, &vms);
+	else
+		error = -EMFILE;
+	spin_unlock(&vms_lock);
+	return error;
 }
 
 static struct martlet_vm *watched(struct mmu_notifier *notifier)
@@ -80,6 +106,9 @@ static void destroy(struct kref *references)
 			martlet_vcpu_free(vm->vcpus[i]);
 	/* What EL2 did not give back stays pinned for ever, and so stays out of use. */
 	xa_destroy(&vm->pinned);
+	spin_lock(&vms_lock);
+	list_del(&vm->peers);
+	spin_unlock(&vms_lock);
 	mmdrop(vm->mm);
 	kvfree(vm->state);
 	kfree(vm);

@@ -74,7 +74,7 @@ extension Hypervisor {
                     handle, guest: x2, host: x3, count: x4, access: GuestAccess(rawValue: x5), on: processor)
             }
         case .unmapGuest:
-            try memory.withLock(on: processor) { state throws(CallStatus) in
+            results.0 = try memory.withLock(on: processor) { state throws(CallStatus) in
                 try state.unmapGuest(handle, guest: x2, count: x3, on: processor)
             }
         case .donateToGuest:

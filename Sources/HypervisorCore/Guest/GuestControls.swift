@@ -25,6 +25,8 @@ struct GuestControls: Sendable {
         hcr |= 1 << 13 | 1 << 18 | 1 << 19 | 1 << 20 | 1 << 21 | 1 << 22 | 1 << 31 | 1 << 35
         if features.hasRAS { hcr |= 1 << 36 | 1 << 37 }  // TERR, TEA
         if features.hasPointerAuthentication { hcr |= 1 << 40 | 1 << 41 }  // APK, API
+        // FWB: what a guest does with its caches off goes through them all the same.
+        if features.hasForcedWriteBack { hcr |= 1 << 46 }
         self.hcr = hcr
         // RES1 bits; TZ, TFP, TSM, TTA, TAM.
         cptr = 0x33FF | Self.trapVectors | 1 << 20 | 1 << 30

@@ -16,12 +16,9 @@ extension MemoryState {
         let pages = try GuestPages(alleged: guest, host: host, count: count, in: table, map, on: processor)
         // After the first run nothing that the host wrote enters the guest.
         guard content == .zero || vm.load(.hasRun, on: processor) == 0 else { throw .denied }
-        guard ledger.all(pages.host, are: .exclusiveToHost, on: processor) else { throw .denied }
-        for page in pages.guest.first..<pages.guest.end {
-            guard table.lookup(page, on: processor).descriptor == .invalid, !vm.isWindow(page, on: processor) else {
-                throw .denied
-            }
-        }
+        guard ledger.all(pages.host, are: .exclusiveToHost, on: processor),
+            table.isEmpty(pages.guest.input, on: processor), !vm.hasWindow(in: pages.guest, on: processor)
+        else { throw .denied }
         guard pool.canChangeOwnership(withGuestPages: guestPages &+ count),
             vm.load(.freeCount, on: processor) >= Self.tablesPerChange
         else { throw .noMemory }
@@ -34,66 +31,44 @@ extension MemoryState {
         // What the host wrote last, by whatever alias, is in memory; no line of it stays in a cache
         // where the guest could find it, or lose to it, with its caches off.
         prepare(pages.host, content, on: processor)
-        withVMID(of: handle, table, on: processor) {
-            var tables = VMPool(vm: vm)
-            do throws(TableError) {
-                try table.assign(
-                    pages.guest.input, .pages(from: pages.host.first, Stage2Attributes(.writeBack, .all)),
-                    tablesFrom: &tables, on: processor)
-            } catch {
-                processor.panic("a VM's table pages did not suffice for a donation")
-            }
-        }
+        add(
+            pages.guest.input, .pages(from: pages.host.first, guestMemory(.all)), to: &table, vm, handle, on: processor)
     }
 
-    private mutating func takeFromHostTable(_ range: FrameRange<HostPhysical>, on processor: some Processor) {
+    /// The host loses pages, and every TLB forgets them.
+    ///
+    /// A table stays even if nothing is left in it. So the host has a table for each 2 MiB of which guests own a part:
+    /// only where a guest got all of a block at once there is none, and one in 512 pages is what `keepForSinks` keeps.
+    mutating func takeFromHostTable(_ range: FrameRange<HostPhysical>, on processor: some Processor) {
         pool.purpose = .ownershipChange
         do throws(TableError) {
-            try hostTable.assign(InputRange(range), .nothing, tablesFrom: &pool, on: processor)
+            try hostTable.assign(InputRange(range), .nothing, emptied: .kept, tablesFrom: &pool, on: processor)
         } catch {
             processor.panic("the reserve of the page pool did not suffice for a donation")
-        }
-    }
-
-    /// Maps up to 512 pages into EL2's window for the moment, and does something with each.
-    private mutating func throughWindow<P: Processor>(
-        _ range: FrameRange<HostPhysical>, on processor: P, _ body: (Frame<HypervisorVirtual>) -> Void
-    ) {
-        let first = Address<HypervisorVirtual>(HypervisorAddressSpace.window).frame
-        let window = InputRange(FrameRange(first, pages: range.count))
-        pool.purpose = .ownershipChange
-        do throws(TableError) {
-            try hypervisorTable.assign(
-                window, .pages(from: range.first, Stage1Attributes(.data)), tablesFrom: &pool, on: processor)
-            var page = first
-            while page < first.advanced(by: range.count) {
-                body(page)
-                page = page.advanced(by: 1)
-            }
-            processor.barrier(.cacheMaintenanceComplete)
-            try hypervisorTable.assign(window, .nothing, tablesFrom: &pool, on: processor)
-        } catch {
-            processor.panic("the reserve of the page pool did not suffice for the window")
         }
     }
 
     private mutating func prepare(
         _ range: FrameRange<HostPhysical>, _ content: GuestContent, on processor: some GuestProcessor
     ) {
-        throughWindow(range, on: processor) { page in
-            if content == .zero { processor.zeroPage(page) }
-            processor.cleanAndInvalidatePage(page)
+        let window = openWindow(range, on: processor)
+        switch content {
+        case .zero:
+            processor.zeroAndCleanPages(window)
+        case .kept:
+            var page = window.first
+            while page < window.end {
+                processor.cleanAndInvalidatePage(page)
+                page = page.advanced(by: 1)
+            }
         }
+        processor.barrier(.cacheMaintenanceComplete)
+        closeWindow(window, on: processor)
         if content == .kept { processor.invalidateInstructionCaches() }
     }
 
-    /// Pages come back from a guest that cannot reach them any more: zeroed, in memory and not only
-    /// in a cache, before the host can look.
-    mutating func returnFromGuest(_ range: FrameRange<HostPhysical>, on processor: some Processor) {
-        throughWindow(range, on: processor) { page in
-            processor.zeroPage(page)
-            processor.cleanAndInvalidatePage(page)
-        }
+    /// Pages come back from a guest that cannot reach them any more, and have been wiped.
+    private mutating func returnFromGuest(_ range: FrameRange<HostPhysical>, on processor: some Processor) {
         guestPages &-= range.count
         pool.keepForSinks(guestPages)
         ledger.record(.exclusiveToHost, of: range, on: processor)
@@ -106,6 +81,39 @@ extension MemoryState {
         }
     }
 
+    /// A block comes back from a guest that cannot reach it any more: zeroed, in memory and not only in a cache,
+    /// before the host can look.
+    mutating func returnBlock(_ first: Frame<HostPhysical>, on processor: some Processor) {
+        let range = FrameRange(first, pages: pagesPerSuperpage)
+        let window = openWindow(range, on: processor)
+        processor.zeroAndCleanPages(window)
+        processor.barrier(.cacheMaintenanceComplete)
+        closeWindow(window, on: processor)
+        returnFromGuest(range, on: processor)
+    }
+
+    /// The pages of a table come back likewise, all through the window at once. The table is not part of a tree any
+    /// more.
+    mutating func returnPages(of table: Frame<HostPhysical>, on processor: some Processor) {
+        var open: UInt64 = 0
+        var next: UInt64 = 0
+        while let (index, frames) = PageTable<Stage2Attributes>.run(from: next, of: table, on: processor) {
+            next = index &+ frames.count
+            openWindow(frames, at: open, on: processor)
+            open &+= frames.count
+        }
+        guard open > 0 else { return }
+        let window = FrameRange(Self.windowPage, pages: open)
+        processor.zeroAndCleanPages(window)
+        processor.barrier(.cacheMaintenanceComplete)
+        closeWindow(window, on: processor)
+        next = 0
+        while let (index, frames) = PageTable<Stage2Attributes>.run(from: next, of: table, on: processor) {
+            next = index &+ frames.count
+            returnFromGuest(frames, on: processor)
+        }
+    }
+
     /// `HostCall.allowMMIO`.
     func allowMMIO(
         _ handle: VMHandle, first: UInt64, count: UInt64, on processor: some Processor
@@ -114,12 +122,7 @@ extension MemoryState {
         guard vm.load(.hasRun, on: processor) == 0 else { throw .denied }
         let range = try GuestRange(alleged: first, count: count, in: table)
         // Nothing may become a window that has memory: accesses there never leave the guest.
-        var page = range.first
-        while page < range.end {
-            let found = table.lookup(page, on: processor)
-            guard found.descriptor == .invalid else { throw .denied }
-            page = (page & ~(found.level.entryPages &- 1)) &+ found.level.entryPages
-        }
+        guard table.isEmpty(range.input, on: processor) else { throw .denied }
         let index = vm.load(.windowCount, on: processor)
         guard index < HostCall.maximumWindows else { throw .noMemory }
         vm.store(.windows, at: index &* 2, first, on: processor)

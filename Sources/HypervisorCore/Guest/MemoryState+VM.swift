@@ -128,12 +128,12 @@ extension MemoryState {
             return DestroyStep(progress: .more, returned: nil)
         case .returning:
             guard pool.canChangeOwnership else { throw .noMemory }
-            if let frame = VMPool(vm: vm).pop(on: processor) {
-                giveToHost(frame, on: processor)
-                return DestroyStep(progress: .more, returned: FrameRange(frame))
+            if let pages = VMPool(vm: vm).popRun(on: processor) {
+                giveToHost(pages, on: processor)
+                return DestroyStep(progress: .more, returned: pages)
             }
             machines.empty(handle)
-            giveToHost(vm.frame, on: processor)
+            giveToHost(FrameRange(vm.frame), on: processor)
             return DestroyStep(progress: .done, returned: FrameRange(vm.frame))
         }
     }
@@ -144,34 +144,49 @@ extension MemoryState {
         on processor: some GuestProcessor
     ) throws(CallStatus) -> Bool {
         var page = vm.load(.cursor, on: processor)
-        var budget: UInt64 = vm.kind(on: processor) == .protected ? 64 : 512
-        let first = page
+        let kind = vm.kind(on: processor)
+        var budget = Self.donationLimit
         while page < table.geometry.frames, budget > 0 {
-            let found = table.lookup(page, on: processor)
-            let next = (page & ~(found.level.entryPages &- 1)) &+ found.level.entryPages
-            if case .leaf(let output, _) = found.descriptor {
-                let range = FrameRange(output, pages: found.level.entryPages)
-                switch vm.kind(on: processor) {
-                case .normal: returnLent(range, on: processor)
-                case .protected:
-                    // The guest loses the pages before EL2 wipes them.
-                    guard pool.canChangeOwnership else { throw .noMemory }
-                    unmapAll(
-                        vm, &table, InputRange(first: page, end: next), handle, on: processor)
-                    returnFromGuest(range, on: processor)
-                    vm.store(.cursor, next, on: processor)
-                }
-                budget &-= budget < found.level.entryPages ? budget : found.level.entryPages
+            let branch = table.branch(of: page, on: processor)
+            if case .nothing(let until) = branch {
+                page = until
+                budget &-= Self.costOfNothing
             } else {
-                budget &-= 1
+                switch kind {
+                case .normal: returnBranch(branch, vm, &table, page, handle, on: processor)
+                case .protected: try wipeBranch(branch, vm, &table, page, handle, on: processor)
+                }
+                page &+= pagesPerSuperpage
+                budget = 0
             }
-            page = next
+            if page & (Level.one.entryPages &- 1) == 0 {
+                withVMID(of: handle, table, on: processor) {
+                    var tables = VMPool(vm: vm)
+                    table.prune(before: page, tablesTo: &tables, on: processor)
+                }
+            }
+            vm.store(.cursor, page, on: processor)
         }
-        if page > first, vm.kind(on: processor) == .normal {
-            unmapAll(vm, &table, InputRange(first: first, end: page), handle, on: processor)
-        }
-        vm.store(.cursor, page, on: processor)
         return page >= table.geometry.frames
+    }
+
+    /// Takes back all of a protected guest's pages that are below one entry of level 2.
+    private mutating func wipeBranch(
+        _ branch: Branch, _ vm: VMPage, _ table: inout PageTable<Stage2Attributes>, _ page: UInt64, _ handle: VMHandle,
+        on processor: some GuestProcessor
+    ) throws(CallStatus) {
+        // The host has tables for pages that it lost singly (`takeFromHostTable`), and two blocks at most can have
+        // parts in one table of the guest.
+        guard pool.canChangeOwnership else { throw .noMemory }
+        // The guest loses the pages before EL2 wipes them.
+        withVMID(of: handle, table, on: processor) { table.cutBranch(of: page, on: processor) }
+        switch branch {
+        case .nothing: break
+        case .block(let first): returnBlock(first, on: processor)
+        case .table(let child):
+            returnPages(of: child, on: processor)
+            VMPool(vm: vm).push(child, on: processor)
+        }
     }
 
     /// The root and the vCPUs' pages join the VM's unused pages; all of them go back to the host.

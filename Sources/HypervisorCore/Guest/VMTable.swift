@@ -149,6 +149,19 @@ struct VMPage: Sendable {
         return false
     }
 
+    /// Whether any of some pages may.
+    func hasWindow(in range: GuestRange, on processor: some Processor) -> Bool {
+        let count = load(.windowCount, on: processor)
+        var index: UInt64 = 0
+        while index < count, index < HostCall.maximumWindows {
+            let first = load(.windows, at: index &* 2, on: processor)
+            let pages = load(.windows, at: index &* 2 &+ 1, on: processor)
+            if first < range.end, range.first < first &+ pages { return true }
+            index &+= 1
+        }
+        return false
+    }
+
     /// The VM's stage-2.
     func table(on processor: some Processor) -> PageTable<Stage2Attributes>? {
         guard
@@ -184,6 +197,20 @@ struct VMPool: FrameSource {
         vm.store(.freeHead, processor.load64(HypervisorAddressSpace.identity(frame.address)), on: processor)
         vm.store(.freeCount, vm.load(.freeCount, on: processor) &- 1, on: processor)
         return frame
+    }
+
+    /// Pages that follow one another, with whatever they contain: as many of the next ones as do.
+    func popRun(on processor: some Processor) -> FrameRange<HostPhysical>? {
+        guard var first = pop(on: processor) else { return nil }
+        var count: UInt64 = 1
+        // Blocks are pushed from their first page on, and come back from their last one on.
+        while count < MemoryState.donationLimit, vm.load(.freeHead, on: processor) == first.number,
+            let next = pop(on: processor)
+        {
+            first = next
+            count &+= 1
+        }
+        return FrameRange(first, pages: count)
     }
 
     mutating func takeTable(on processor: some Processor) -> Frame<HostPhysical>? {

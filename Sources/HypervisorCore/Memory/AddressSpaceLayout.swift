@@ -19,6 +19,8 @@ public enum HypervisorAddressSpace {
     /// 2 MiB through which EL2 reaches pages that are not its own, for the moment. One for all CPUs:
     /// whoever uses it holds the memory lock.
     public static let window: UInt64 = 3 << 46
+    /// The same for a whole 2 MiB, so that the window's table can stay.
+    static let blockWindow: UInt64 = window &+ pagesPerSuperpage &* pageSize
 
     /// Where a page of the hypervisor is mapped.
     @inlinable

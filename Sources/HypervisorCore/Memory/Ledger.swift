@@ -41,6 +41,8 @@ public enum PageState: Equatable, Sendable {
         case toppedUp = 1
     }
 
+    /// What one time more of lending adds to an entry.
+    static let lentOnce: UInt32 = 1 << 8
     /// The most times that one page can be lent.
     public static let maximumLent: UInt32 = (1 << 24) - 1
     /// The host owns it, alone.
@@ -113,26 +115,74 @@ public struct Ledger: Sendable {
         processor.store32(Self.entryAddress(of: frame), state.bits)
     }
 
+    // Entries are read and written in pairs: two of them are an aligned doubleword.
+
     /// Records one state for every page of a range of RAM.
     public func record(
         _ state: PageState, of range: FrameRange<HostPhysical>, on processor: some Processor
     ) {
+        let pair = UInt64(state.bits) << 32 | UInt64(state.bits)
         var frame = range.first
-        while frame < range.end {
+        if frame.number & 1 == 1 {
             record(state, of: frame, on: processor)
             frame = frame.advanced(by: 1)
         }
+        while frame.advanced(by: 1) < range.end {
+            processor.store64(Self.entryAddress(of: frame), pair)
+            frame = frame.advanced(by: 2)
+        }
+        if frame < range.end { record(state, of: frame, on: processor) }
     }
 
     /// Whether every page of a range of RAM has the given state.
     public func all(
         _ range: FrameRange<HostPhysical>, are state: PageState, on processor: some Processor
     ) -> Bool {
+        let pair = UInt64(state.bits) << 32 | UInt64(state.bits)
         var frame = range.first
-        while frame < range.end {
+        if frame.number & 1 == 1 {
             guard self.state(of: frame, on: processor) == state else { return false }
             frame = frame.advanced(by: 1)
         }
+        while frame.advanced(by: 1) < range.end {
+            guard processor.load64(Self.entryAddress(of: frame)) == pair else { return false }
+            frame = frame.advanced(by: 2)
+        }
+        return frame == range.end || self.state(of: frame, on: processor) == state
+    }
+
+    /// Whether every page of a range of RAM is the host's and can be lent once more.
+    func canLend(_ range: FrameRange<HostPhysical>, on processor: some Processor) -> Bool {
+        var frame = range.first
+        while frame < range.end {
+            let bits = processor.load32(Self.entryAddress(of: frame))
+            guard bits & 0xFF == PageState.exclusiveToHost.bits, bits >> 8 < PageState.maximumLent else { return false }
+            frame = frame.advanced(by: 1)
+        }
         return true
+    }
+
+    /// Counts pages as lent once more, of which `canLend` is true.
+    func lend(_ range: FrameRange<HostPhysical>, on processor: some Processor) {
+        var frame = range.first
+        while frame < range.end {
+            let at = Self.entryAddress(of: frame)
+            processor.store32(at, processor.load32(at) &+ PageState.lentOnce)
+            frame = frame.advanced(by: 1)
+        }
+    }
+
+    /// Counts pages as lent once less.
+    func returnLent(_ range: FrameRange<HostPhysical>, on processor: some Processor) {
+        var frame = range.first
+        while frame < range.end {
+            let at = Self.entryAddress(of: frame)
+            let bits = processor.load32(at)
+            guard bits & 0xFF == PageState.exclusiveToHost.bits, bits >> 8 > 0 else {
+                processor.panic("a guest had a page that the ledger does not call lent")
+            }
+            processor.store32(at, bits &- PageState.lentOnce)
+            frame = frame.advanced(by: 1)
+        }
     }
 }

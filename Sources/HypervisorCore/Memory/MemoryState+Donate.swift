@@ -43,10 +43,9 @@ extension MemoryState {
         guard ledger.all(range, are: .exclusiveToHost, on: processor) else { throw .denied }
         guard purpose == .forPool ? pool.canTopUp(range.count) : pool.canTake else { throw .noMemory }
 
-        pool.purpose = .ownershipChange
+        // The host loses the pages, and every TLB forgets them, before EL2 uses one.
+        takeFromHostTable(range, on: processor)
         do throws(TableError) {
-            // The host loses the pages, and every TLB forgets them, before EL2 uses one.
-            try hostTable.assign(InputRange(range), .nothing, tablesFrom: &pool, on: processor)
             try hypervisorTable.assign(
                 InputRange(range), .identity(Stage1Attributes(.data), largest: .three), tablesFrom: &pool,
                 on: processor)
@@ -65,32 +64,28 @@ extension MemoryState {
             throw pool.hasToppedUpPages ? .noMemory : .notFound
         }
         guard let frame = pool.takeToppedUp(on: processor) else { throw .notFound }
-        giveToHost(frame, on: processor)
+        giveToHost(FrameRange(frame), on: processor)
         return frame
     }
 
-    /// Makes a page that came from the host the host's again, zeroed. The pool can change
-    /// ownership.
-    mutating func giveToHost(_ frame: Frame<HostPhysical>, on processor: some Processor) {
-        let page = HypervisorAddressSpace.identity(frame)
-        processor.zeroPage(page)
-        // The host may map the page without caches: the zeroes must be in memory, and no line of
+    /// Makes pages that came from the host the host's again, zeroed. The pool can change ownership.
+    mutating func giveToHost(_ frames: FrameRange<HostPhysical>, on processor: some Processor) {
+        let pages = FrameRange(HypervisorAddressSpace.identity(frames.first), pages: frames.count)
+        // The host may map the pages without caches: the zeroes must be in memory, and no line of
         // EL2's may be written back over the host's data later.
-        processor.cleanAndInvalidatePage(page)
+        processor.zeroAndCleanPages(pages)
         processor.barrier(.cacheMaintenanceComplete)
 
         pool.purpose = .ownershipChange
         do throws(TableError) {
-            try hypervisorTable.assign(
-                InputRange(FrameRange(page)), .nothing, tablesFrom: &pool, on: processor)
-            ledger.record(.exclusiveToHost, of: frame, on: processor)
+            try hypervisorTable.assign(InputRange(pages), .nothing, tablesFrom: &pool, on: processor)
+            ledger.record(.exclusiveToHost, of: frames, on: processor)
             try hostTable.assign(
-                InputRange(FrameRange(frame)), .identity(Self.hostMemory, largest: .two), tablesFrom: &pool,
-                on: processor)
+                InputRange(frames), .identity(Self.hostMemory, largest: .two), tablesFrom: &pool, on: processor)
         } catch {
             processor.panic("the reserve of the page pool did not suffice for a return")
         }
-        hypervisorPages &-= 1
+        hypervisorPages &-= frames.count
     }
 
     /// What the ledger says of a frame, as the host may know it.

@@ -49,4 +49,9 @@ public struct MemoryState: ~Copyable, Sendable {
     /// What the host may do with devices. Normal non-cacheable leaves the choice between device
     /// and write-combining to stage-1; nothing executes from there.
     static let hostDevice = Stage2Attributes(.nonCacheable, .data)
+
+    /// What guests may do with their memory.
+    func guestMemory(_ access: Stage2Attributes.Access) -> Stage2Attributes {
+        Stage2Attributes(features.hasForcedWriteBack ? .forcedWriteBack : .writeBack, access)
+    }
 }

@@ -2,7 +2,7 @@
 //
 // Changing what a range translates to.
 
-public import Arm
+import Arm
 public import Machine
 
 extension PageTable {
@@ -12,22 +12,30 @@ extension PageTable {
     /// A block that is only partly in the range is split; a table whose entries have become one
     /// block, or all invalid, is put together again. Tables come from `frames`.
     /// - Parameter range: input pages, inside the geometry.
+    /// - Parameter emptied: what becomes of a table in which the change leaves nothing, unless an entry above it is
+    ///   replaced as a whole.
     public mutating func assign<Frames: FrameSource & ~Copyable>(
-        _ range: InputRange, _ mapping: Mapping<Attributes>, tablesFrom frames: inout Frames,
-        on processor: some Processor
+        _ range: InputRange, _ mapping: Mapping<Attributes>, emptied: EmptiedTables = .freed,
+        tablesFrom frames: inout Frames, on processor: some Processor
     ) throws(TableError) {
+        if range.end &- range.first == 1, assignPage(range.first, mapping, emptied, on: processor) { return }
         var stale = StaleEntries()
         // Whatever was broken is invalidated even when a table page is missing half-way.
         defer { finish(stale, on: processor) }
         try assign(
-            range, mapping.shifted(to: range.first), in: root, geometry.rootLevel,
+            range, mapping.shifted(to: range.first), emptied, in: root, geometry.rootLevel,
             &stale, &frames, processor)
     }
 
     private mutating func assign<Frames: FrameSource & ~Copyable, P: Processor>(
-        _ range: InputRange, _ mapping: Mapping<Attributes>.From, in table: Frame<HostPhysical>,
-        _ level: Level, _ stale: inout StaleEntries, _ frames: inout Frames, _ processor: P
+        _ range: InputRange, _ mapping: Mapping<Attributes>.From, _ emptied: EmptiedTables,
+        in table: Frame<HostPhysical>, _ level: Level, _ stale: inout StaleEntries, _ frames: inout Frames,
+        _ processor: P
     ) throws(TableError) {
+        if level == .three {
+            assignPages(range, mapping, in: table, &stale, processor)
+            return
+        }
         var page = range.first
         while page < range.end {
             let start = page & ~(level.entryPages &- 1)
@@ -41,10 +49,43 @@ extension PageTable {
             } else if let below = level.next, !mapping.agrees(with: old, at: level, start: start) {
                 let child = try descend(old, at, level, start, &stale, &frames, processor)
                 try assign(
-                    InputRange(first: page, end: end), mapping, in: child, below, &stale, &frames, processor)
-                collapse(child, at, level, start, changed: page, &stale, &frames, processor)
+                    InputRange(first: page, end: end), mapping, emptied, in: child, below, &stale, &frames, processor)
+                collapse(child, at, level, changed: page, emptied, &stale, &frames, processor)
             }
             page = end
+        }
+    }
+
+    /// The entries of one table of pages.
+    private func assignPages<P: Processor>(
+        _ range: InputRange, _ mapping: Mapping<Attributes>.From, in table: Frame<HostPhysical>,
+        _ stale: inout StaleEntries, _ processor: P
+    ) {
+        guard let first = mapping.descriptor(for: range.first, at: .three) else { return }
+        var new = first.bits(level: .three)
+        let distance = new == 0 ? 0 : pageSize
+        var at = entry(table, .three, for: range.first)
+        var page = range.first
+        while page < range.end {
+            let old = processor.load64(at)
+            if old != new {
+                if old & 1 == 1 {
+                    if new == 0 {
+                        // Invalidated together with the range's other entries, before the call returns.
+                        stale.insert(page)
+                        processor.store64(at, 0)
+                    } else {
+                        breakEntry(at, at: page, on: processor)
+                    }
+                }
+                if new != 0 {
+                    processor.store64(at, new)
+                    stale.hasNewEntries = true
+                }
+            }
+            new &+= distance
+            at = at.advanced(by: 8)
+            page &+= 1
         }
     }
 
@@ -56,14 +97,14 @@ extension PageTable {
         if case .table(let child) = old { return child }
         guard let child = frames.takeTable(on: processor), let below = level.next else { throw .outOfFrames }
         if case .leaf(let output, let attributes) = old {
-            var index: UInt64 = 0
-            while index < entriesPerTable {
-                let part = Descriptor<Attributes>.leaf(
-                    output.advanced(by: index &* below.entryPages), attributes)
-                processor.store64(
-                    HypervisorAddressSpace.identity(child.address).advanced(by: index &* 8),
-                    part.bits(level: below))
-                index &+= 1
+            let distance = below.entryPages << pageShift
+            var part = Descriptor<Attributes>.leaf(output, attributes).bits(level: below)
+            var place = HypervisorAddressSpace.identity(child.address)
+            let end = place.advanced(by: pageSize)
+            while place < end {
+                processor.store64(place, part)
+                part &+= distance
+                place = place.advanced(by: 8)
             }
             // Block to table needs break-before-make (DDI 0487, D8.16.1).
             breakEntry(at, at: start, on: processor)
@@ -104,62 +145,29 @@ extension PageTable {
 
     /// Replaces the table below an entry by what its entries amount to, if they amount to one.
     private mutating func collapse<Frames: FrameSource & ~Copyable, P: Processor>(
-        _ child: Frame<HostPhysical>, _ at: Address<HypervisorVirtual>, _ level: Level, _ start: UInt64,
-        changed page: UInt64, _ stale: inout StaleEntries, _ frames: inout Frames, _ processor: P
+        _ child: Frame<HostPhysical>, _ at: Address<HypervisorVirtual>, _ level: Level, changed page: UInt64,
+        _ emptied: EmptiedTables, _ stale: inout StaleEntries, _ frames: inout Frames, _ processor: P
     ) {
-        guard let below = level.next, let whole = common(child, below, near: page, processor) else { return }
-        var new = Descriptor<Attributes>.invalid
-        if case .leaf = whole {
-            // EL2's own tables are in use by CPUs that hold no lock: an entry of theirs is never
-            // broken while pages below it are mapped.
-            guard case .stage2 = regime, level.allowsLeaf, level >= .two else { return }
-            new = whole
-        }
+        guard let below = level.next else { return }
+        let index = geometry.index(of: page, at: below) & (entriesPerTable &- 1)
+        let bits = processor.load64(HypervisorAddressSpace.identity(child.address).advanced(by: index &* 8))
+        guard let pattern = EntryPattern(bits, at: index, level: below, regime, emptied),
+            pattern.seemsCommon(in: child, index, on: processor), pattern.isCommon(in: child, on: processor)
+        else { return }
         // Table to block: the entries of all 512 pages must be gone from every TLB before the
         // block is made (DDI 0487, D8.16.1), and with them those noted as stale.
         processor.store64(at, 0)
         invalidateAll(on: processor)
-        if case .leaf = new {
-            processor.store64(at, new.bits(level: level))
+        if case .leaf(let output, let attributes) = Descriptor<Attributes>(bits: pattern.first, level: below) {
+            processor.store64(at, Descriptor<Attributes>.leaf(output, attributes).bits(level: level))
             stale.hasNewEntries = true
             coalesced &+= 1
         }
         frames.returnTable(child, on: processor)
     }
 
-    /// What one entry could say instead of all entries of a table: `.invalid`, the block that they
-    /// map piecewise, or nil if no one entry can.
-    private func common<P: Processor>(
-        _ table: Frame<HostPhysical>, _ level: Level, near page: UInt64, _ processor: P
-    ) -> Descriptor<Attributes>? {
-        let base = HypervisorAddressSpace.identity(table.address)
-        func at(_ index: UInt64) -> UInt64 { processor.load64(base.advanced(by: index &* 8)) }
-        let first = at(0)
-        // The entry that has just changed and its neighbour settle most cases without a scan.
-        let changed = geometry.index(of: page, at: level) & (entriesPerTable &- 1)
-        if (at(changed) & 1) != (at(changed ^ 1) & 1) { return nil }
-        guard first & 1 == 1 else {
-            var index: UInt64 = 0
-            while index < entriesPerTable {
-                if at(index) & 1 == 1 { return nil }
-                index &+= 1
-            }
-            return .invalid
-        }
-        guard case .leaf(let output, let attributes) = Descriptor<Attributes>(bits: first, level: level),
-            output.number & (entriesPerTable &* level.entryPages &- 1) == 0
-        else { return nil }
-        let stride = level.entryPages << pageShift
-        var index: UInt64 = 1
-        while index < entriesPerTable {
-            if at(index) != first &+ index &* stride { return nil }
-            index &+= 1
-        }
-        return .leaf(output, attributes)
-    }
-
     /// Frees a table and all below it. No walker can reach them any more.
-    private func free<Frames: FrameSource & ~Copyable, P: Processor>(
+    func free<Frames: FrameSource & ~Copyable, P: Processor>(
         _ table: Frame<HostPhysical>, _ parent: Level, _ frames: inout Frames, _ processor: P
     ) {
         if let level = parent.next, level.next != nil {
@@ -174,68 +182,4 @@ extension PageTable {
         }
         frames.returnTable(table, on: processor)
     }
-}
-
-/// A run of input pages, which is not empty.
-public struct InputRange: Equatable, Sendable {
-    /// The first page.
-    public let first: UInt64
-    /// The page behind the last.
-    public let end: UInt64
-
-    @inlinable
-    init(first: UInt64, end: UInt64) {
-        self.first = first
-        self.end = end
-    }
-
-    /// Input pages with the numbers of physical frames, for an identity map.
-    @inlinable
-    public init(_ range: FrameRange<HostPhysical>) {
-        first = range.first.number
-        end = range.end.number
-    }
-
-    /// Input pages that are EL2's virtual pages.
-    @inlinable
-    public init(_ range: FrameRange<HypervisorVirtual>) {
-        first = range.first.number
-        end = range.end.number
-    }
-}
-
-extension Mapping {
-    /// A mapping bound to the input page that it starts at.
-    struct From {
-        let mapping: Mapping
-        let first: UInt64
-
-        /// The one descriptor of `level` for the entry that starts at `start`; nil if the mapping
-        /// needs smaller leaves.
-        func descriptor(for start: UInt64, at level: Level) -> Descriptor<Attributes>? {
-            switch mapping {
-            case .nothing:
-                return .invalid
-            case .identity(let attributes, let largest):
-                guard level >= largest else { return nil }
-                return .leaf(Frame(start), attributes)
-            case .pages(let base, let attributes):
-                let output = base.advanced(by: start &- first)
-                guard level >= .two, output.number & (level.entryPages &- 1) == 0 else { return nil }
-                return .leaf(output, attributes)
-            }
-        }
-
-        /// Whether an entry already says, for its whole range, what the mapping wants of a part.
-        func agrees(with old: Descriptor<Attributes>, at level: Level, start: UInt64) -> Bool {
-            switch (mapping, old) {
-            case (.nothing, .invalid): true
-            case (.identity(let attributes, _), .leaf(let output, let present)):
-                output.number == start && present == attributes
-            default: false
-            }
-        }
-    }
-
-    func shifted(to first: UInt64) -> From { From(mapping: self, first: first) }
 }

@@ -9,20 +9,28 @@ import Machine
 struct StaleEntries {
     /// Beyond this many the whole regime is invalidated: one instruction instead of many, and
     /// each of them is a broadcast to all CPUs.
-    static let limit = 8
+    static let limit: UInt64 = 8
 
-    private(set) var pages: InlineArray<8, UInt64> = InlineArray(repeating: 0)
-    private(set) var count = 0
+    // Entries of one change follow one another at one distance, or are too many to be listed.
+    private(set) var first: UInt64 = 0
+    private(set) var distance: UInt64 = 0
+    private(set) var count: UInt64 = 0
+    private var isIrregular = false
     /// Entries were made valid; walkers must see them before the caller goes on.
     var hasNewEntries = false
 
     /// Notes that the entry starting at this page was made invalid.
     mutating func insert(_ page: UInt64) {
-        if count < Self.limit { pages[count] = page }
+        switch count {
+        case 0: first = page
+        case 1: distance = page &- first
+        default: if page != first &+ count &* distance { isIrregular = true }
+        }
         count &+= 1
     }
 
-    var isOverflown: Bool { count > Self.limit }
+    /// Whether the entries cannot be listed.
+    var isOverflown: Bool { isIrregular || count > Self.limit }
 }
 
 extension PageTable {
@@ -61,9 +69,9 @@ extension PageTable {
             return
         }
         processor.barrier(.storesBeforeInvalidation)
-        var index = 0
+        var index: UInt64 = 0
         while index < stale.count {
-            let page = stale.pages[index]
+            let page = stale.first &+ index &* stale.distance
             switch regime {
             case .hypervisor: processor.invalidate(.hypervisor(Frame(page)))
             case .stage2: processor.invalidate(.stage2(Frame(page)))

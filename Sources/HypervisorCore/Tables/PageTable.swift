@@ -20,15 +20,12 @@ public enum TableError: Error {
     case outOfFrames
 }
 
-/// What a range shall translate to.
-public enum Mapping<Attributes: LeafAttributes>: Sendable {
-    /// Nothing: accesses fault.
-    case nothing
-    /// Each page to the frame of the same number, with blocks up to the given level.
-    case identity(Attributes, largest: Level)
-    /// Consecutive frames from the given one on, in pages, and in 2 MiB blocks where both sides are
-    /// aligned.
-    case pages(from: Frame<HostPhysical>, Attributes)
+/// What becomes of a table whose entries have all become invalid.
+public enum EmptiedTables: Sendable {
+    /// Its page goes back to where it came from.
+    case freed
+    /// It stays, for what comes next.
+    case kept
 }
 
 /// A tree of translation tables.
@@ -80,5 +77,16 @@ public struct PageTable<Attributes: LeafAttributes>: Sendable {
             table = next
             level = below
         }
+    }
+
+    /// Whether no page of a range translates to anything.
+    func isEmpty(_ range: InputRange, on processor: some Processor) -> Bool {
+        var page = range.first
+        while page < range.end {
+            let found = lookup(page, on: processor)
+            guard found.descriptor == .invalid else { return false }
+            page = (page & ~(found.level.entryPages &- 1)) &+ found.level.entryPages
+        }
+        return true
     }
 }

@@ -133,12 +133,13 @@ extension HostBench {
         guard let mapped = machine.stage2Mapping(vttbr: vm.root << pageShift, vtcr: vtcr) else {
             return "VM \(hex(handle)) has a tree that cannot be walked"
         }
+        let type = hypervisor.features.hasForcedWriteBack ? Stage2Attributes.MemoryType.forcedWriteBack : .writeBack
         var count = 0
         for run in mapped {
             for page in 0..<run.pages {
                 guard let due = vm.mappings[run.input + page], due.frame == run.frame + page,
                     run.readable, run.writable == due.access.contains(.write),
-                    run.executable == due.access.contains(.execute), run.memory == 0b1111
+                    run.executable == due.access.contains(.execute), run.memory == type.rawValue
                 else { return "VM \(hex(handle)) maps its page \(hex(run.input + page)) wrongly" }
                 count += 1
             }
