@@ -93,6 +93,42 @@ struct MendedTests {
         bench.expectNoViolations()
     }
 
+    /// A count of instructions or branches between two exits says much about what a guest does.
+    @Test(arguments: [VMKind.normal, .protected])
+    func `the host's counters stand still while a protected guest runs`(_ kind: VMKind) throws {
+        var plan = Plan()
+        plan.identification.dfr0 = 1 << 8
+        let bench = try HostBench.finalised(plan)
+        let cpu = bench.machine[cpu: 0]
+        let vm = try bench.makeVM(kind)
+        // E, LC and N, as a host that counts has them.
+        let counting: UInt64 = 6 << 11 | 1 << 6 | 1
+        cpu.write(.pmcrEL0, counting)
+        var inGuest: [UInt64] = []
+        func note(_ cpu: SimulatedCPU) { inGuest += [cpu.read(.pmcrEL0), cpu.read(.mdcrEL2)] }
+        bench.machine.guest = ScriptedGuest([
+            { cpu, _ in
+                note(cpu)
+                // EL2 answers, and goes back into the guest.
+                return ScriptedGuest.trap(0x17 << 26 | 1 << 25, on: cpu)
+            },
+            { cpu, _ in
+                note(cpu)
+                return .interrupt
+            },
+        ])
+        #expect(bench.run(vm).exit == .interrupt)
+        #expect(inGuest.count == 4)
+        for index in stride(from: 0, to: inGuest.count, by: 2) {
+            #expect(inGuest[index] == (kind == .protected ? counting & ~1 : counting))
+            #expect(inGuest[index + 1] & (1 << 7) == 0, "HPME, for counters from HPMN on")
+            #expect(inGuest[index + 1] & 0x1F == 6, "HPMN is the kernel's")
+            #expect(inGuest[index + 1] & (1 << 5 | 1 << 6) == 1 << 5 | 1 << 6, "a guest has no counters (TPMCR, TPM)")
+        }
+        #expect(cpu.read(.pmcrEL0) == counting, "and go on afterwards")
+        bench.expectNoViolations()
+    }
+
     /// All vCPUs of a VM have one VMID, and each has stage-1 tables of its own.
     @Test func `vCPUs that take turns on a CPU share no translations`() throws {
         let bench = try HostBench.finalised()

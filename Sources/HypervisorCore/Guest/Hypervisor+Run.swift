@@ -114,7 +114,7 @@ extension Hypervisor {
         // From here to the way back a panic has no host to return to.
         let data = HypervisorAddressSpace.identity(boot.dataPage(of: cpu))
         processor.store64(data.advanced(by: UInt64(MARTLET_PERCPU_HAS_HOST)), 0)
-        let profiling = ProfilingControls(stoppedOn: processor, features)
+        let profiling = ProfilingControls(stoppedOn: processor, features, for: guest.kind)
         loadGuest(guest, cpu, data, on: processor)
         var interface = loadInterruptInterface(arguments, vcpu, on: processor)
         if let abort { injectExternalAbort(abort, vcpu, on: processor) }
@@ -145,7 +145,7 @@ extension Hypervisor {
         storeInterruptInterface(&interface, vcpu, on: processor)
         if guest.hasVectors { restoreHostVectors(vcpu, data, on: processor) }
         loadHost(guest, data, on: processor)
-        profiling.resume(on: processor, features)
+        profiling.resume(on: processor, features, after: guest.kind)
         processor.store64(data.advanced(by: UInt64(MARTLET_PERCPU_HAS_HOST)), 1)
         for index in 0..<4 { frame.x[5 &+ index] = interface.lists[index] }
         var answer = report ?? RunReport(.interrupt)
