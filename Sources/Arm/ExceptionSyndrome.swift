@@ -44,6 +44,22 @@ public struct ExceptionSyndrome: Equatable, Sendable {
     @inlinable
     public var isOnTableWalk: Bool { bits & (1 << 7) != 0 }
 
+    /// Whether it is a data abort of EL1 or EL0.
+    @inlinable
+    public var isDataAbortLower: Bool { bits >> 26 == Class.dataAbortLower.rawValue }
+
+    /// Whether an abort is a translation fault, of any level.
+    @inlinable
+    public var isTranslationFault: Bool { bits & 0x3C == 0x04 }
+
+    /// Whether an abort is a permission fault, of any level.
+    @inlinable
+    public var isPermissionFault: Bool { bits & 0x3C == 0x0C }
+
+    /// Whether an abort is what a descriptor says: a translation, access flag or permission fault.
+    @inlinable
+    public var isTableFault: Bool { bits & 0x30 == 0 && bits & 0x0C != 0 }
+
     /// FnV: FAR_EL2 does not hold the address.
     @inlinable
     public var hasNoAddress: Bool { bits & (1 << 10) != 0 }
@@ -68,6 +84,10 @@ public struct ExceptionSyndrome: Equatable, Sendable {
                 }
         }
     }
+
+    /// Whether it is HVC #0 from AArch64.
+    @inlinable
+    public var isPlainHypervisorCall: Bool { bits & (0x3F << 26 | 0xFFFF) == Class.hvc64.rawValue << 26 }
 
     /// An exception of an unknown reason, as for an undefined instruction. IL is set.
     public static let undefined = ExceptionSyndrome(bits: 1 << 25)

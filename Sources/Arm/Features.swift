@@ -39,6 +39,8 @@ public struct CPUFeatures: Equatable, Sendable {
     public let hasRandomNumbers: Bool
     /// FEAT_SPE: PMSCR_EL1.
     public let hasStatisticalProfiling: Bool
+    /// FEAT_PMUv3: PMCR_EL0. Registers of a PMU of another kind are nobody's (HCR_EL2.TIDCP).
+    public let hasPerformanceCounters: Bool
     /// FEAT_TRF: TRFCR_EL1.
     public let hasTraceFilter: Bool
     /// FEAT_BRBE: BRBCR_EL1.
@@ -113,6 +115,7 @@ public struct CPUFeatures: Equatable, Sendable {
         hasMPAM = field(id.pfr0, 40) != 0 || field(id.pfr1, 16) != 0
         hasRandomNumbers = field(id.isar0, 60) != 0
         hasStatisticalProfiling = field(id.dfr0, 32) != 0
+        hasPerformanceCounters = field(id.dfr0, 8) != 0 && field(id.dfr0, 8) != 0xF
         hasTraceFilter = field(id.dfr0, 40) != 0
         hasBranchRecords = field(id.dfr0, 52) != 0
         hasGICSystemRegisters = field(id.pfr0, 24) != 0

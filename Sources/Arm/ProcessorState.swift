@@ -23,6 +23,10 @@ public struct ProcessorState: Equatable, Sendable {
         case forbidden
     }
 
+    /// Whether the exception came from AArch32 (M[4]).
+    @inlinable
+    public var isAArch32: Bool { bits & (1 << 4) != 0 }
+
     /// The mode in M[4:0].
     @inlinable
     public var mode: Mode {

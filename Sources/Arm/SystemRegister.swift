@@ -34,7 +34,8 @@ public enum SystemRegister: UInt8, CaseIterable, Sendable {
     case zcrEL1, svcr
     case apiaKeyLo, apiaKeyHi, apibKeyLo, apibKeyHi, apdaKeyLo, apdaKeyHi, apdbKeyLo, apdbKeyHi
     case apgaKeyLo, apgaKeyHi
-    // Statistical profiling, self-hosted trace and branch records.
+    // Performance counters, statistical profiling, self-hosted trace and branch records.
+    case pmcrEL0
     case pmscrEL1, trfcrEL1, brbcrEL1
     case pmscrEL2, trfcrEL2, brbcrEL2
     case vdisrEL2, iccSreEL1

@@ -16,16 +16,17 @@
         stp     x2, x3, [sp, #16]
         .endm
 
+// x0 stays, except where firmware is called; x1 does not.
         .macro  mitigate kind
         .ifc    \kind, clear
         hint    #22                             // CLRBHB
         isb
         .endif
         .ifc    \kind, loop
-        mrs     x0, tpidr_el2
-        ldr     x0, [x0, #MARTLET_PERCPU_BHB_LOOP]
+        mrs     x1, tpidr_el2
+        ldr     x1, [x1, #MARTLET_PERCPU_BHB_LOOP]
 1:      b       2f
-2:      subs    x0, x0, #1
+2:      subs    x1, x1, #1
         b.ne    1b
         dsb     nsh
         isb
@@ -133,14 +134,25 @@ martlet_return_to_host:                         // sp points to the frame
         dsb     nsh                             // nothing is speculated past the return
         isb
 
-// From a guest. Its registers go to its vCPU page; x0 tells enterGuest's caller why.
-        .macro  from_guest kind, why
+// From a guest. Its registers go to its vCPU page; the next instructions find that page in x0, and the
+// guest's x0 and x1 on the stack.
+        .macro  from_guest kind, handler, why=0
         .balign 0x80
-        stp     x0, x1, [sp, #-32]!
-        stp     x2, x3, [sp, #16]
+        stp     x0, x1, [sp, #-16]!
+        mrs     x0, tpidr_el2
+        ldr     x0, [x0, #MARTLET_PERCPU_VCPU]
+        stp     x2, x3, [x0, #16]
         mitigate \kind
+        .ifc    \kind, firmware1
+        mrs     x0, tpidr_el2
+        ldr     x0, [x0, #MARTLET_PERCPU_VCPU]
+        .endif
+        .ifc    \kind, firmware3
+        mrs     x0, tpidr_el2
+        ldr     x0, [x0, #MARTLET_PERCPU_VCPU]
+        .endif
         mov     x1, #\why
-        b       guest_trap
+        b       \handler
         .endm
 
         .macro  guest_table name, kind
@@ -151,10 +163,10 @@ martlet_return_to_host:                         // sp points to the frame
         from_self
         .endr
         .rept   2
-        from_guest \kind, 0                     // synchronous
-        from_guest \kind, 1                     // IRQ
-        from_guest \kind, 1                     // FIQ
-        from_guest \kind, 2                     // SError
+        from_guest \kind, guest_synchronous
+        from_guest \kind, guest_trap, 1         // IRQ
+        from_guest \kind, guest_trap, 1         // FIQ
+        from_guest \kind, guest_trap, 2         // SError
         .endr
         .endm
 
@@ -164,9 +176,9 @@ martlet_return_to_host:                         // sp points to the frame
         guest_table martlet_guest_vectors_firmware1, firmware1
         guest_table martlet_guest_vectors_firmware3, firmware3
 
-guest_trap:
-        mrs     x0, tpidr_el2
-        ldr     x0, [x0, #MARTLET_PERCPU_VCPU]
+// What a function may change of the guest's registers, and the frame pointer.
+        .macro  save_changeable
+        ldp     x2, x3, [sp], #16
         stp     x4, x5, [x0, #32]
         stp     x6, x7, [x0, #48]
         stp     x8, x9, [x0, #64]
@@ -174,21 +186,52 @@ guest_trap:
         stp     x12, x13, [x0, #96]
         stp     x14, x15, [x0, #112]
         stp     x16, x17, [x0, #128]
-        stp     x18, x19, [x0, #144]
-        stp     x20, x21, [x0, #160]
-        stp     x22, x23, [x0, #176]
-        stp     x24, x25, [x0, #192]
-        stp     x26, x27, [x0, #208]
-        stp     x28, x29, [x0, #224]
-        ldp     x4, x5, [sp], #16
-        ldp     x6, x7, [sp], #16
-        stp     x4, x5, [x0, #0]
-        stp     x6, x7, [x0, #16]
+        stp     x29, x30, [x0, #232]
+        stp     x2, x3, [x0, #0]
+        .endm
+
+guest_synchronous:
+        save_changeable
+        mov     x29, xzr                        // the frame chain ends here
+        bl      martlet_answer_quickly
+        mrs     x1, tpidr_el2
+        ldr     x1, [x1, #MARTLET_PERCPU_VCPU]
+        cbz     x0, guest_leave                 // which is reason 0 already
+        tbz     x0, #1, 1f
+        mrs     x2, elr_el2
+        add     x2, x2, #4
+        msr     elr_el2, x2
+1:      ldp     x2, x3, [x1, #16]
+        ldp     x4, x5, [x1, #32]
+        ldp     x6, x7, [x1, #48]
+        ldp     x8, x9, [x1, #64]
+        ldp     x10, x11, [x1, #80]
+        ldp     x12, x13, [x1, #96]
+        ldp     x14, x15, [x1, #112]
+        ldp     x16, x17, [x1, #128]
+        ldp     x29, x30, [x1, #232]
+        ldp     x0, x1, [x1, #0]
+        eret
+        dsb     nsh
+        isb
+
+guest_trap:
+        save_changeable
+        mov     x2, x0
+        mov     x0, x1
+        mov     x1, x2
+
+// x0 = what enterGuest's caller hears, x1 = the vCPU page, which lacks x18 to x28, PC and PSTATE.
+guest_leave:
+        stp     x18, x19, [x1, #144]
+        stp     x20, x21, [x1, #160]
+        stp     x22, x23, [x1, #176]
+        stp     x24, x25, [x1, #192]
+        stp     x26, x27, [x1, #208]
+        str     x28, [x1, #224]
         mrs     x4, elr_el2
         mrs     x5, spsr_el2
-        stp     x30, x4, [x0, #240]
-        str     x5, [x0, #MARTLET_VCPU_PSTATE]
-        mov     x0, x1
+        stp     x4, x5, [x1, #MARTLET_VCPU_PC]
         ldp     x19, x20, [sp, #0]
         ldp     x21, x22, [sp, #16]
         ldp     x23, x24, [sp, #32]
@@ -212,8 +255,8 @@ martlet_enter_guest:
         str     x18, [sp, #96]
         mrs     x1, tpidr_el2
         str     x0, [x1, #MARTLET_PERCPU_VCPU]
-        ldp     x30, x2, [x0, #240]
-        ldr     x3, [x0, #MARTLET_VCPU_PSTATE]
+        ldr     x30, [x0, #240]
+        ldp     x2, x3, [x0, #MARTLET_VCPU_PC]
         msr     elr_el2, x2
         msr     spsr_el2, x3
         ldp     x2, x3, [x0, #16]

@@ -7,7 +7,11 @@ import CEL2
 public import Machine
 
 extension EL2Processor: GuestProcessor {
+    /// vectors.S calls `martlet_answer_quickly`.
+    public static var answersQuickly: Bool { true }
+
     /// ERET to the guest and back (vectors.S).
+    @inline(__always)
     public func enterGuest(_ vcpu: Address<HypervisorVirtual>) -> GuestExit {
         switch martlet_enter_guest(vcpu.rawValue) {
         case 0: .synchronous

@@ -24,6 +24,29 @@ public struct EL2Processor: Processor {
         el2_store64(address.rawValue, value)
     }
 
+    /// LDP.
+    @inline(__always)
+    public func loadPair64(_ address: Address<HypervisorVirtual>) -> (UInt64, UInt64) {
+        let pair = el2_load_pair64(address.rawValue)
+        return (pair.first, pair.second)
+    }
+
+    /// STP.
+    @inline(__always)
+    public func storePair64(_ address: Address<HypervisorVirtual>, _ first: UInt64, _ second: UInt64) {
+        el2_store_pair64(address.rawValue, first, second)
+    }
+
+    /// LDAR.
+    public func loadAcquire64(_ address: Address<HypervisorVirtual>) -> UInt64 {
+        el2_load_acquire64(address.rawValue)
+    }
+
+    /// STLR.
+    public func storeRelease64(_ address: Address<HypervisorVirtual>, _ value: UInt64) {
+        el2_store_release64(address.rawValue, value)
+    }
+
     /// LDR of a word.
     public func load32(_ address: Address<HypervisorVirtual>) -> UInt32 { el2_load32(address.rawValue) }
 

@@ -29,9 +29,13 @@ public struct Hypervisor<P: GuestProcessor>: ~Copyable {
     /// Pages of executable code.
     let textPages: UInt64
 
-    /// The host's stage-2: its root and shape never change.
-    let hostRoot: Frame<HostPhysical>
-    let hostGeometry: TranslationGeometry
+    /// VTCR_EL2 and VTTBR_EL2 of the host, whose stage-2 never changes its root or shape.
+    let hostTranslation: (control: UInt64, base: UInt64)
+    /// VBAR_EL2 while the host runs, and while a guest does.
+    let hostVectors: UInt64
+    let guestVectors: UInt64
+    /// What a world switch exchanges.
+    let groups: RegisterGroups
 
     let memory: Locked<MemoryState>
     let power: Locked<PowerState>
@@ -66,7 +70,11 @@ public struct Hypervisor<P: GuestProcessor>: ~Copyable {
         self.entryPoints = entryPoints
         self.snapshot = snapshot
         self.firmware = firmware
-        mitigation = BranchMitigation(midr: processor.read(.midrEL1), features: features, firmware: firmware)
+        let mitigation = BranchMitigation(midr: processor.read(.midrEL1), features: features, firmware: firmware)
+        self.mitigation = mitigation
+        hostVectors = processor.hostVectors(mitigation)
+        guestVectors = processor.guestVectors(mitigation)
+        groups = RegisterGroups(features)
         digest = [
             boot.digestWord(0, on: processor), boot.digestWord(1, on: processor),
             boot.digestWord(2, on: processor), boot.digestWord(3, on: processor),
@@ -75,8 +83,12 @@ public struct Hypervisor<P: GuestProcessor>: ~Copyable {
         outside = Atomic(boot.cpuCount)
         inside = Locked(CPUSet())
         vectorLengths = Atomic(Self.unknownVectorLengths)
-        hostRoot = memory.hostTable.root
-        hostGeometry = memory.hostTable.geometry
+        hostTranslation = (
+            Stage2Control.bits(
+                memory.hostTable.geometry, physicalAddressBits: features.physicalAddressBits,
+                hasVMID16: features.hasVMID16),
+            Stage2Base.bits(root: memory.hostTable.root, vmid: 0)
+        )
         generator = Locked(RandomGenerator(seed: boot.seed, on: processor))
         self.memory = Locked(memory)
         self.power = Locked(power)
@@ -105,11 +117,8 @@ public struct Hypervisor<P: GuestProcessor>: ~Copyable {
     /// VTCR_EL2 and VTTBR_EL2 of the host.
     @inline(__always)
     func useHostTable(on processor: P) {
-        processor.write(
-            .vtcrEL2,
-            Stage2Control.bits(
-                hostGeometry, physicalAddressBits: features.physicalAddressBits, hasVMID16: features.hasVMID16))
-        processor.write(.vttbrEL2, Stage2Base.bits(root: hostRoot, vmid: 0))
+        processor.write(.vtcrEL2, hostTranslation.control)
+        processor.write(.vttbrEL2, hostTranslation.base)
     }
 
     /// Puts this CPU's EL1 and EL0 behind the host's stage-2 and traps.

@@ -26,12 +26,19 @@ public func hostTrap(_ frame: UnsafeMutableRawPointer, _ page: UInt64) {
         unsafe answerAfterPanic(&frame.pointee, on: processor)
     } else if RootFlags.isInitialised {
         let outcome = RootStorage<Root>.borrow { root in
-            unsafe root.hypervisor.hostTrap(cpu.index, &frame.pointee, on: processor)
+            unsafe root.hypervisor.hostTrap(cpu.index, data: Address(page), &frame.pointee, on: processor)
         }
         unsafe finish(outcome, frame, cpu, on: processor)
     } else {
         unsafe trapBeforeInitialisation(frame, cpu, on: processor)
     }
+}
+
+/// A synchronous exception from a guest, with `x0`…`x17` in the vCPU's page: whether it is over (bit 0), and
+/// whether the guest's program counter goes on by an instruction (bit 1).
+@c(martlet_answer_quickly)
+public func answerQuickly(_ page: UInt64) -> UInt64 {
+    QuickAnswers.answer(Address(page), on: EL2Processor()).rawValue
 }
 
 /// What remains to be done with registers of EL2 itself after a call.

@@ -16,6 +16,10 @@ public enum GuestExit: Equatable, Sendable {
 
 /// A CPU that can run guests.
 public protocol GuestProcessor: Processor {
+    /// Whether `enterGuest` lets the hypervisor's quick answers have the first word about a synchronous
+    /// exception, and returns only if they have none: the vectors of silicon do, before they save all
+    /// registers.
+    static var answersQuickly: Bool { get }
     /// Loads the guest's general registers, PC and PSTATE from the first words of its vCPU page
     /// (`VCPUField`), runs it until an exception takes it back, and stores them again. Everything
     /// else that the guest must or must not see has been put in place before.

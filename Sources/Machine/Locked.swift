@@ -44,6 +44,7 @@ public struct Locked<State: ~Copyable>: ~Copyable, @unchecked Sendable {
 
     /// Runs `body` with the state, when all who asked before have finished.
     @inlinable
+    @inline(__always)
     public borrowing func withLock<Result: ~Copyable, Failure: Error>(
         on processor: some Processor,
         _ body: (inout State) throws(Failure) -> Result

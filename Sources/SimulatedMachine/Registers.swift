@@ -16,6 +16,7 @@ extension SimulatedMachine {
         case .mpam2EL2: features.hasMPAM
         case .hfgrtrEL2, .hfgwtrEL2, .hfgitrEL2, .hdfgrtrEL2, .hdfgwtrEL2: features.hasFineGrainedTraps
         case .hafgrtrEL2: features.hasActivityMonitorTraps
+        case .pmcrEL0: features.hasPerformanceCounters
         case .pmscrEL1: features.hasStatisticalProfiling
         case .trfcrEL1: features.hasTraceFilter
         case .brbcrEL1: features.hasBranchRecords

@@ -24,6 +24,23 @@ public struct SimulatedCPU: Processor {
         machine.store(index, address.rawValue, value, size: 8)
     }
 
+    /// Reads two words, one after the other.
+    public func loadPair64(_ address: Address<HypervisorVirtual>) -> (UInt64, UInt64) {
+        (load64(address), load64(address.advanced(by: 8)))
+    }
+
+    /// Writes two words, one after the other.
+    public func storePair64(_ address: Address<HypervisorVirtual>, _ first: UInt64, _ second: UInt64) {
+        store64(address, first)
+        store64(address.advanced(by: 8), second)
+    }
+
+    /// Reads as all loads do: the model's memory is in order.
+    public func loadAcquire64(_ address: Address<HypervisorVirtual>) -> UInt64 { load64(address) }
+
+    /// Writes as all stores do.
+    public func storeRelease64(_ address: Address<HypervisorVirtual>, _ value: UInt64) { store64(address, value) }
+
     /// Reads 4 bytes through EL2's tables; a step of the schedule.
     public func load32(_ address: Address<HypervisorVirtual>) -> UInt32 {
         machine.step(index)

@@ -8,13 +8,22 @@ import Testing
 @testable import HypervisorCore
 
 struct ExitCounterTests {
-    @Test func `each exit has a counter of its own, in the order of the exits`() {
-        var counters = ExitCounters()
-        for exit in RunExit.allCases {
-            for _ in 0...exit.rawValue { counters.add(exit) }
+    @Test func `each exit has a counter of its own, in the order of the exits, on each CPU`() throws {
+        let bench = try HostBench.finalised()
+        let counters = (0..<2).map { cpu in
+            ExitCounters(HypervisorAddressSpace.identity(bench.hypervisor.boot.dataPage(of: cpu)))
         }
-        for exit in RunExit.allCases { #expect(counters.count(of: Counter(of: exit)) == exit.rawValue + 1) }
-        #expect(counters.count(of: .guestPages) == 0)
+        for exit in RunExit.allCases {
+            for _ in 0...exit.rawValue { counters[0].add(exit, on: bench.machine[cpu: 0]) }
+            counters[1].add(exit, on: bench.machine[cpu: 1])
+        }
+        let reader = bench.machine[cpu: 1]
+        for exit in RunExit.allCases {
+            let counter = Counter(of: exit)
+            #expect(counters[0].count(of: counter, on: reader) == exit.rawValue + 1)
+            #expect(bench.call(.counter, counter.rawValue).x1 == exit.rawValue + 2, "the sum")
+        }
+        #expect(counters[0].count(of: .guestPages, on: reader) == 0)
     }
 
     @Test(arguments: [VMKind.normal, .protected])

@@ -44,19 +44,17 @@ struct MendedTests {
         let bench = try HostBench.finalised()
         let machine = bench.machine
         let vm = try bench.makeVM(.normal)
-        let geometry = try #require(TranslationGeometry.stage2(physicalAddressBits: 40))
-        let page = VMPage(Frame(HostBench.vmBlock + geometry.rootPages))
-        let running = Address<HostPhysical>(page.frame.address.rawValue + VMPage.Field.running.rawValue)
+        let runner = Address<HostPhysical>(HostBench.vcpuBlock << pageShift + VCPUPage.Field.runner.rawValue)
         var wasRunning = false
         var isGone = false
         func endIfIdle() {
-            guard wasRunning, !isGone, machine.peek(running) == 0 else { return }
+            guard wasRunning, !isGone, machine.peek(runner) == 0 else { return }
             isGone = true
             _ = bench.destroy(vm, on: 1)
         }
         machine.beforeStep = { cpu in
             guard cpu.index == 0 else { return }
-            if machine.peek(running) == 1 { wasRunning = true }
+            if machine.peek(runner) == 1 { wasRunning = true }
             endIfIdle()
         }
         #expect(bench.run(vm).exit == .interrupt)
@@ -90,6 +88,43 @@ struct MendedTests {
         #expect(bench.status(.mapGuest, [vm, 0x80000, HostBench.guestPages, 1, 3]) == .success)
         #expect(bench.status(.unmapGuest, [vm, 0x80000, 1]) == .success)
         #expect(units.map { cpu.read($0) } == [3, 3, 3])
+        bench.expectNoViolations()
+    }
+
+    /// A count of instructions or branches between two exits says much about what a guest does.
+    @Test(arguments: [VMKind.normal, .protected])
+    func `the host's counters stand still while a protected guest runs`(_ kind: VMKind) throws {
+        var plan = Plan()
+        plan.identification.dfr0 = 1 << 8
+        let bench = try HostBench.finalised(plan)
+        let cpu = bench.machine[cpu: 0]
+        let vm = try bench.makeVM(kind)
+        // E, LC and N, as a host that counts has them.
+        let counting: UInt64 = 6 << 11 | 1 << 6 | 1
+        cpu.write(.pmcrEL0, counting)
+        var inGuest: [UInt64] = []
+        func note(_ cpu: SimulatedCPU) { inGuest += [cpu.read(.pmcrEL0), cpu.read(.mdcrEL2)] }
+        bench.machine.guest = ScriptedGuest([
+            { cpu, _ in
+                note(cpu)
+                // EL2 answers, and goes back into the guest.
+                return ScriptedGuest.trap(0x17 << 26 | 1 << 25, on: cpu)
+            },
+            { cpu, _ in
+                note(cpu)
+                return .interrupt
+            },
+        ])
+        #expect(bench.run(vm).exit == .interrupt)
+        #expect(inGuest.count == 4)
+        let left: UInt64 = kind == .protected ? counting - 1 : counting
+        for index in stride(from: 0, to: inGuest.count, by: 2) {
+            #expect(inGuest[index] == left)
+            // HPME is zero, for counters from HPMN on; TPMCR and TPM keep the guest away; HPMN is the kernel's.
+            let bits: UInt64 = inGuest[index + 1] & 0xFF
+            #expect(bits == 0x66)
+        }
+        #expect(cpu.read(.pmcrEL0) == counting, "and go on afterwards")
         bench.expectNoViolations()
     }
 

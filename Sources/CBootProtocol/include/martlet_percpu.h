@@ -38,6 +38,8 @@
 #define MARTLET_PERCPU_VCPU 0x98
 /* The host's EL1 state while a guest runs: one word a register. */
 #define MARTLET_PERCPU_HOST_CONTEXT 0x100
+/* How often its guests have left for the host: a word for each reason. */
+#define MARTLET_PERCPU_EXITS 0x240
 /* The host's vector registers while a guest's are loaded, relative to the data page. */
 #define MARTLET_PERCPU_HOST_VECTORS 0x1000
 

@@ -17,6 +17,33 @@ EL2_INLINE void el2_store64(el2_u64 address, el2_u64 value) { *(volatile el2_u64
 EL2_INLINE el2_u32 el2_load32(el2_u64 address) { return *(volatile el2_u32 *)address; }
 EL2_INLINE void el2_store32(el2_u64 address, el2_u32 value) { *(volatile el2_u32 *)address = value; }
 
+/*
+ * Two words of this CPU's own. Not volatile, so that the compiler makes one LDP or STP of them; the
+ * register writes between them (which clobber memory) keep their order.
+ */
+struct el2_pair { el2_u64 first, second; };
+EL2_INLINE struct el2_pair el2_load_pair64(el2_u64 address)
+{
+    const el2_u64 *words = (const el2_u64 *)address;
+    struct el2_pair pair = { words[0], words[1] };
+    return pair;
+}
+EL2_INLINE void el2_store_pair64(el2_u64 address, el2_u64 first, el2_u64 second)
+{
+    el2_u64 *words = (el2_u64 *)address;
+    words[0] = first;
+    words[1] = second;
+}
+
+EL2_INLINE el2_u64 el2_load_acquire64(el2_u64 address)
+{
+    return __atomic_load_n((volatile el2_u64 *)address, __ATOMIC_ACQUIRE);
+}
+EL2_INLINE void el2_store_release64(el2_u64 address, el2_u64 value)
+{
+    __atomic_store_n((volatile el2_u64 *)address, value, __ATOMIC_RELEASE);
+}
+
 EL2_INLINE unsigned char el2_load8(el2_u64 address) { return *(volatile unsigned char *)address; }
 EL2_INLINE void el2_store8(el2_u64 address, unsigned char value) { *(volatile unsigned char *)address = value; }
 
@@ -210,6 +237,7 @@ EL2_REGISTER(apdb_key_lo, "S3_0_C2_C2_2")
 EL2_REGISTER(apdb_key_hi, "S3_0_C2_C2_3")
 EL2_REGISTER(apga_key_lo, "S3_0_C2_C3_0")
 EL2_REGISTER(apga_key_hi, "S3_0_C2_C3_1")
+EL2_REGISTER(pmcr_el0, "pmcr_el0")
 EL2_REGISTER(pmscr_el1, "S3_0_C9_C9_0")
 EL2_REGISTER(trfcr_el1, "S3_0_C1_C2_1")
 EL2_REGISTER(cntv_ctl_el0, "cntv_ctl_el0")

@@ -8,13 +8,13 @@ import Machine
 
 extension Hypervisor {
     /// Carries out a call about VMs; false if `call` is another. On success the results are in the
-    /// frame from x1 on, and nothing but results.
+    /// frame from x1 on, and nothing but results. `runVCPU` has been seen to before.
     func performGuestCall(
-        _ call: HostCall, _ cpu: Int, _ frame: inout HostFrame, on processor: P
+        _ call: HostCall, _ frame: inout HostFrame, on processor: P
     ) throws(CallStatus) -> Bool {
         switch call {
         case .createVM, .donateToVM, .createVCPU, .destroyVM, .mapGuest, .unmapGuest, .donateToGuest, .allowMMIO,
-            .resetVCPU, .runVCPU, .getRegister, .setRegister, .quiesce:
+            .resetVCPU, .getRegister, .setRegister, .quiesce:
             break
         default:
             return false
@@ -23,8 +23,6 @@ extension Hypervisor {
         switch call {
         case .createVM:
             try createVM(&frame, on: processor)
-        case .runVCPU:
-            try run(cpu, &frame, on: processor)
         case .quiesce:
             processor.write(.cntvCtlEL0, 0)
             frame.setResults(0)
@@ -61,6 +59,7 @@ extension Hypervisor {
             guard let start = VCPUStart(rawValue: x4) else { throw .invalidParameter }
             try memory.withLock(on: processor) { state throws(CallStatus) in
                 try state.createVCPU(handle, index: x2, first: x3, start: start, on: processor)
+                try state.setControls(handle, index: x2, mdcr: snapshot.mdcr, on: processor)
             }
         case .destroyVM:
             let step = try memory.withLock(on: processor) { state throws(CallStatus) in

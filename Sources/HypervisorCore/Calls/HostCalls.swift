@@ -40,7 +40,7 @@ extension Hypervisor {
         }
         let arguments = (frame.x[1], frame.x[2])
         do throws(CallStatus) {
-            if try performGuestCall(call, cpu, &frame, on: processor) {
+            if try performGuestCall(call, &frame, on: processor) {
                 frame.x[0] = UInt64(bitPattern: CallStatus.success.rawValue)
                 return .answered
             }
@@ -163,6 +163,15 @@ extension Hypervisor {
         case .hostSystemRegistersRefused: return refusedRegisterAccesses.load(ordering: .relaxed)
         case .cpusRelayed: return power.withLock(on: processor) { $0.arrivals }
         case .textBytes: return textPages << pageShift
+        case .exitsInterrupt, .exitsWaitForInterrupt, .exitsMemoryFault, .exitsMMIORead, .exitsMMIOWrite,
+            .exitsSoftwareInterrupt, .exitsCPUOn, .exitsCPUOff, .exitsSystemOff, .exitsSystemReset,
+            .exitsUnsupported, .exitsYield, .exitsDeactivation:
+            var sum: UInt64 = 0
+            for cpu in 0..<boot.cpuCount {
+                let data = HypervisorAddressSpace.identity(boot.dataPage(of: cpu))
+                sum &+= ExitCounters(data).count(of: counter, on: processor)
+            }
+            return sum
         default:
             return memory.withLock(on: processor) { $0.value(of: counter) }
         }
@@ -183,11 +192,11 @@ extension MemoryState {
         case .blocksSplit: hostTable.splits
         case .blocksCoalesced: hostTable.coalesced
         case .ledgerBytes: ledgerBytes
-        case .firmwareCallsRefused, .textBytes, .cpusRelayed, .hostSystemRegistersRefused: 0
-        case .exitsInterrupt, .exitsWaitForInterrupt, .exitsMemoryFault, .exitsMMIORead, .exitsMMIOWrite,
+        case .firmwareCallsRefused, .textBytes, .cpusRelayed, .hostSystemRegistersRefused,
+            .exitsInterrupt, .exitsWaitForInterrupt, .exitsMemoryFault, .exitsMMIORead, .exitsMMIOWrite,
             .exitsSoftwareInterrupt, .exitsCPUOn, .exitsCPUOff, .exitsSystemOff, .exitsSystemReset,
             .exitsUnsupported, .exitsYield, .exitsDeactivation:
-            exits.count(of: counter)
+            0
         }
     }
 }

@@ -23,11 +23,23 @@ enum GuestIdentity {
         return (present < limit ? present : limit) << (field &* 4)
     }
 
+    /// Writes all of them to a vCPU's page, which has zeroes in their places. They are then the same on
+    /// every CPU.
+    static func write(to vcpu: VCPUPage, inputBits: UInt64, on processor: some Processor) {
+        let length = vcpu.vectorLength(on: processor)
+        for crm in UInt64(4)..<8 {
+            for op2 in UInt64(0)..<5 {
+                let value = value(crm: crm, op2: op2, inputBits: inputBits, vectorLength: length, on: processor)
+                vcpu.store(.identity, at: crm << 3 | op2, value, on: processor)
+            }
+        }
+    }
+
     /// The value of the register op0 = 3, op1 = 0, CRn = 0 with these CRm (1…7) and op2. Registers of
     /// AArch32 and of features that no guest has read as zero.
     ///
     /// - Parameter vectorLength: quadwords of the vCPU's longest scalable vector, 0 for none.
-    static func value(
+    private static func value(
         crm: UInt64, op2: UInt64, inputBits: UInt64, vectorLength: UInt64, on processor: some Processor
     ) -> UInt64 {
         switch (crm, op2) {

@@ -7,44 +7,39 @@ import HypervisorInterface
 import Machine
 
 extension Hypervisor {
-    /// SMCCC 1.1.
-    private var conventionVersion: UInt64 { 0x1_0001 }
-    /// PSCI 1.1.
-    private var powerVersion: UInt64 { 0x1_0001 }
-
-    /// Answers a call; nil if the guest goes on.
-    func guestCall(_ guest: RunningGuest, on processor: P) -> RunReport? {
+    /// Answers a call.
+    func guestCall(_ guest: inout RunningGuest, on processor: P) -> GuestTrapOutcome {
         let vcpu = guest.vcpu
         let function = FunctionID(register: vcpu.general(0, on: processor))
         let x1 = vcpu.general(1, on: processor) & function.argumentMask
         let x2 = vcpu.general(2, on: processor) & function.argumentMask
         let x3 = vcpu.general(3, on: processor) & function.argumentMask
         var answer = SMCCCStatus.notSupported
-        var report: RunReport?
+        var next = GuestTrapOutcome.resumes
         switch PSCIFunction(rawValue: function.rawValue) {
-        case .version: answer = powerVersion
+        case .version: answer = QuickAnswers.powerVersion
         case .features: answer = guestFeatures(FunctionID(register: x1))
         case .migrateInfoType: answer = 2  // No trusted OS that could be migrated.
         case .affinityInfo, .affinityInfo32:
             answer = guestAffinityInfo(guest, x1, x2, on: processor)
         case .cpuOn, .cpuOn32:
-            (answer, report) = guestCPUOn(guest, x1, entry: x2, context: x3, on: processor)
+            let status = guestCPUOn(guest, x1, entry: x2, context: x3, on: processor)
+            answer = status.register
+            if status == .success, let index = index(ofAffinity: x1) { next = guest.leave(.cpuOn, index) }
         case .cpuOff:
-            memory.withLock(on: processor) { _ in
-                vcpu.store(.power, VCPUPage.Power.off.rawValue, on: processor)
-            }
-            report = RunReport(.cpuOff)
+            turnOff(vcpu, on: processor)
+            next = guest.leave(.cpuOff)
         case .cpuSuspend, .cpuSuspend32:
             // A standby state: the CPU keeps everything and waits (DEN0022, section 5.4).
             answer = PSCIStatus.success.register
-            report = RunReport(.waitForInterrupt)
+            next = guest.leave(.waitForInterrupt)
         // A guest that goes on after these, because its host turned it on again, hears of a failure.
         case .systemOff:
             answer = PSCIStatus.internalFailure.register
-            report = RunReport(.systemOff)
+            next = guest.leave(.systemOff)
         case .systemReset, .systemReset2, .systemReset2x32:
             answer = PSCIStatus.internalFailure.register
-            report = RunReport(.systemReset)
+            next = guest.leave(.systemReset)
         case .systemSuspend, .systemSuspend32, .setSuspendMode: break
         case nil:
             if let entropy = entropyCall(function, x1, on: processor) {
@@ -53,14 +48,14 @@ extension Hypervisor {
                 vcpu.setGeneral(3, entropy.x3, on: processor)
                 answer = entropy.x0
             }
-            if function == .version { answer = conventionVersion }
+            if function == .version { answer = QuickAnswers.conventionVersion }
             if function == .archFeatures { answer = workaround(FunctionID(register: x1)) }
             if function == .workaround1 || function == .workaround3, workaround(function) != SMCCCStatus.notSupported {
                 answer = SMCCCStatus.success
             }
         }
         vcpu.setGeneral(0, answer, on: processor)
-        return report
+        return next
     }
 
     private func guestFeatures(_ function: FunctionID) -> UInt64 {
@@ -89,13 +84,14 @@ extension Hypervisor {
     }
 
     private func guestAffinityInfo(
-        _ guest: RunningGuest, _ target: UInt64, _ level: UInt64, on processor: P
+        _ guest: borrowing RunningGuest, _ target: UInt64, _ level: UInt64, on processor: P
     ) -> UInt64 {
         guard level == 0, let index = index(ofAffinity: target) else {
             return PSCIStatus.invalidParameters.register
         }
+        let vm = guest.vm
         return memory.withLock(on: processor) { _ in
-            guard let vcpu = guest.vm.vcpu(index, on: processor) else {
+            guard let vcpu = vm.vcpu(index, on: processor) else {
                 return PSCIStatus.invalidParameters.register
             }
             return switch vcpu.power(on: processor) {
@@ -108,13 +104,14 @@ extension Hypervisor {
 
     /// CPU_ON: EL2 decides and remembers where the vCPU starts; the host learns that it may run it.
     private func guestCPUOn(
-        _ guest: RunningGuest, _ target: UInt64, entry: UInt64, context: UInt64, on processor: P
-    ) -> (answer: UInt64, report: RunReport?) {
-        guard let index = index(ofAffinity: target) else { return (PSCIStatus.invalidParameters.register, nil) }
-        let status: PSCIStatus = memory.withLock(on: processor) { _ in
+        _ guest: borrowing RunningGuest, _ target: UInt64, entry: UInt64, context: UInt64, on processor: P
+    ) -> PSCIStatus {
+        guard let index = index(ofAffinity: target) else { return .invalidParameters }
+        let (vm, vcpu) = (guest.vm, guest.vcpu)
+        return memory.withLock(on: processor) { _ in
             // The VM may have ended under this vCPU.
-            guard guest.vcpu.power(on: processor) != .off else { return .internalFailure }
-            guard let other = guest.vm.vcpu(index, on: processor) else { return .invalidParameters }
+            guard vcpu.power(on: processor) != .off else { return .internalFailure }
+            guard let other = vm.vcpu(index, on: processor) else { return .invalidParameters }
             switch other.power(on: processor) {
             case .on: return .alreadyOn
             case .starting: return .onPending
@@ -125,6 +122,5 @@ extension Hypervisor {
             other.store(.power, VCPUPage.Power.starting.rawValue, on: processor)
             return .success
         }
-        return (status.register, status == .success ? RunReport(.cpuOn, index) : nil)
     }
 }

@@ -20,26 +20,24 @@ private struct RegisterAccess {
 }
 
 extension Hypervisor {
-    /// Answers a trapped access; nil if the guest goes on.
+    /// Answers a trapped access.
     func registerAccess(
-        _ syndrome: ExceptionSyndrome, _ guest: RunningGuest, on processor: P
-    ) -> RunReport? {
+        _ syndrome: ExceptionSyndrome, _ guest: inout RunningGuest, on processor: P
+    ) -> GuestTrapOutcome {
         let access = RegisterAccess(bits: syndrome.bits)
         let vcpu = guest.vcpu
         var value: UInt64 = 0
         switch (access.op0, access.op1, access.crn, access.crm, access.op2) {
         case (3, 0, 0, 1...7, _) where access.isRead:
-            value = GuestIdentity.value(
-                crm: access.crm, op2: access.op2, inputBits: guest.table.geometry.inputBits,
-                vectorLength: vcpu.vectorLength(on: processor), on: processor)
+            value = vcpu.load(.identity, at: access.crm << 3 | access.op2, on: processor)
         case (3, 0, 12, 11, 5) where !access.isRead:
             // ICC_SGI1R_EL1
             vcpu.skipInstruction(on: processor)
-            return RunReport(.softwareInterrupt, vcpu.general(access.target, on: processor))
+            return guest.leave(.softwareInterrupt, vcpu.general(access.target, on: processor))
         case (3, 0, 12, 11, 1) where !access.isRead:
             // ICC_DIR_EL1, where the host has asked for it: the interrupt may be in no list register.
             vcpu.skipInstruction(on: processor)
-            return RunReport(.deactivation, vcpu.general(access.target, on: processor))
+            return guest.leave(.deactivation, vcpu.general(access.target, on: processor))
         case (3, 0, 12, 11, 6) where !access.isRead, (3, 0, 12, 11, 7) where !access.isRead:
             // ICC_ASGI1R_EL1 and ICC_SGI0R_EL1: there are no other groups.
             break
@@ -62,10 +60,10 @@ extension Hypervisor {
             break
         default:
             injectUndefined(vcpu, on: processor)
-            return nil
+            return .resumes
         }
         if access.isRead { vcpu.setGeneral(access.target, value, on: processor) }
         vcpu.skipInstruction(on: processor)
-        return nil
+        return .resumes
     }
 }

@@ -7,37 +7,45 @@ import HypervisorInterface
 import Machine
 
 extension Hypervisor {
-    /// Answers a synchronous exception; nil if the guest goes on.
+    /// Answers a synchronous exception.
+    @inline(__always)
     func answer(
         _ guest: inout RunningGuest, _ data: Address<HypervisorVirtual>, on processor: P
-    ) -> RunReport? {
-        let vcpu = guest.vcpu
+    ) -> GuestTrapOutcome {
         let syndrome = ExceptionSyndrome(bits: processor.read(.esrEL2))
+        if syndrome.isDataAbortLower { return memoryAbort(syndrome, .data, &guest, on: processor) }
+        return answerOther(syndrome, &guest, data, on: processor)
+    }
+
+    /// Everything but aborts of data accesses, which are what devices live by.
+    private func answerOther(
+        _ syndrome: ExceptionSyndrome, _ guest: inout RunningGuest, _ data: Address<HypervisorVirtual>,
+        on processor: P
+    ) -> GuestTrapOutcome {
+        let vcpu = guest.vcpu
         switch syndrome.exceptionClass {
         case .wfx:
             vcpu.skipInstruction(on: processor)
             // TI: 0 and 2 are WFI and WFIT.
-            return RunReport(syndrome.bits & 1 == 0 ? .waitForInterrupt : .yield)
+            return guest.leave(syndrome.bits & 1 == 0 ? .waitForInterrupt : .yield)
         case .vectorRegisters:
             giveVectors(&guest, data, on: processor)
-            return nil
+            return .resumes
         case .scalableVectors where !guest.hasVectors && vcpu.vectorLength(on: processor) > 0:
             giveVectors(&guest, data, on: processor)
-            return nil
+            return .resumes
         case .hvc64:
-            return guestCall(guest, on: processor)
+            return guestCall(&guest, on: processor)
         case .smc64:
             vcpu.skipInstruction(on: processor)
-            return guestCall(guest, on: processor)
+            return guestCall(&guest, on: processor)
         case .systemRegister:
-            return registerAccess(syndrome, guest, on: processor)
-        case .dataAbortLower:
-            return memoryAbort(syndrome, .data, guest, on: processor)
+            return registerAccess(syndrome, &guest, on: processor)
         case .instructionAbortLower:
-            return memoryAbort(syndrome, .fetch, guest, on: processor)
-        case .scalableVectors, .unknown, .instructionAbortSame, .dataAbortSame, nil:
+            return memoryAbort(syndrome, .fetch, &guest, on: processor)
+        case .scalableVectors, .unknown, .instructionAbortSame, .dataAbortLower, .dataAbortSame, nil:
             injectUndefined(vcpu, on: processor)
-            return nil
+            return .resumes
         }
     }
 
@@ -77,9 +85,9 @@ extension Hypervisor {
 
     /// The guest physical address of an abort. Nil if it can't be found any more: the guest makes
     /// the access again.
-    private func faultAddress(_ syndrome: ExceptionSyndrome, on processor: P) -> UInt64? {
-        let far = processor.read(.farEL2)
-        if case .permission = syndrome.faultStatus, !syndrome.isOnTableWalk {
+    @inline(__always)
+    private func faultAddress(_ syndrome: ExceptionSyndrome, _ far: UInt64, on processor: P) -> UInt64? {
+        if syndrome.isPermissionFault, !syndrome.isOnTableWalk {
             // HPFAR_EL2 is not valid for these (DDI 0487, D24.2.66).
             return processor.translateWithStage1(far)?.rawValue
         }
@@ -87,67 +95,64 @@ extension Hypervisor {
         return page << pageShift | far & (pageSize &- 1)
     }
 
-    /// Whether the abort came from the stage-2 tables, so that HPFAR_EL2 or a walk tells its page.
-    private func isTranslationFault(_ syndrome: ExceptionSyndrome) -> Bool {
-        switch syndrome.faultStatus {
-        case .translation, .accessFlag, .permission: true
-        case .other: false
-        }
-    }
-
     /// Whether a translation fault is over: another CPU was between break and make.
-    private func isMappedNow(
-        _ address: UInt64, _ syndrome: ExceptionSyndrome, _ guest: RunningGuest, on processor: P
-    ) -> Bool {
-        guard case .translation = syndrome.faultStatus else { return false }
-        return memory.withLock(on: processor) { _ in
-            guest.table.lookup(address >> pageShift, on: processor).descriptor != .invalid
-        }
-    }
-
-    private func memoryFault(_ address: UInt64, _ kind: FaultKind, _ guest: RunningGuest) -> RunReport {
-        let shown = guest.kind == .protected ? address & ~(pageSize &- 1) : address
-        return RunReport(.memoryFault, shown, kind.rawValue)
+    private func isMappedNow(_ page: UInt64, _ vcpu: VCPUPage, on processor: P) -> Bool {
+        memory.withLock(on: processor) { _ in vcpu.isMapped(page, on: processor) }
     }
 
     /// An abort at stage-2.
     private func memoryAbort(
-        _ syndrome: ExceptionSyndrome, _ kind: AbortKind, _ guest: RunningGuest, on processor: P
-    ) -> RunReport? {
-        guard isTranslationFault(syndrome) else { return RunReport(.unsupported, syndrome.bits) }
-        guard let address = faultAddress(syndrome, on: processor) else { return nil }
-        if isMappedNow(address, syndrome, guest, on: processor) { return nil }
+        _ syndrome: ExceptionSyndrome, _ kind: AbortKind, _ guest: inout RunningGuest, on processor: P
+    ) -> GuestTrapOutcome {
+        // Only those that come from the stage-2 tables have a page in HPFAR_EL2 or a walk.
+        guard syndrome.isTableFault else { return unsupported(&guest, syndrome.bits, on: processor) }
+        let far = processor.read(.farEL2)
+        guard let address = faultAddress(syndrome, far, on: processor) else { return .resumes }
         let vcpu = guest.vcpu
-        vcpu.store(.pendingDetail, processor.read(.farEL2), on: processor)
-        guard address >> pageShift < guest.table.geometry.frames else {
+        let page = address >> pageShift
+        guard page >> (vcpu.inputBits(on: processor) &- pageShift) == 0 else {
             // The VM has no such address, so that there is nothing to ask the host about.
+            vcpu.store(.pendingDetail, far, on: processor)
             injectExternalAbort(kind, vcpu, on: processor)
-            return nil
+            return .resumes
         }
-        let (pending, report) =
-            kind == .fetch
-            ? (.fault(.fetch), memoryFault(address, .fetch, guest))
-            : dataAccess(syndrome, at: address, guest, on: processor)
-        vcpu.store(.pending, pending.bits, on: processor)
-        return report
+        if syndrome.isTranslationFault, isMappedNow(page, vcpu, on: processor) { return .resumes }
+        vcpu.store(.pendingDetail, far, on: processor)
+        if kind == .fetch { return memoryFault(address, .fetch, .fault(.fetch), &guest, on: processor) }
+        return dataAccess(syndrome, at: address, &guest, on: processor)
+    }
+
+    /// Only the host can help.
+    private func memoryFault(
+        _ address: UInt64, _ kind: FaultKind, _ pending: PendingAccess, _ guest: inout RunningGuest, on processor: P
+    ) -> GuestTrapOutcome {
+        guest.vcpu.store(.pending, pending.bits, on: processor)
+        let shown = guest.kind == .protected ? address & ~(pageSize &- 1) : address
+        return guest.leave(.memoryFault, shown, kind.rawValue)
     }
 
     /// What a data access leaves to be done, and what the host is told of it.
+    @inline(__always)
     private func dataAccess(
-        _ syndrome: ExceptionSyndrome, at address: UInt64, _ guest: RunningGuest, on processor: P
-    ) -> (PendingAccess, RunReport) {
+        _ syndrome: ExceptionSyndrome, at address: UInt64, _ guest: inout RunningGuest, on processor: P
+    ) -> GuestTrapOutcome {
         let kind = FaultKind(ofDataAbort: syndrome)
-        let onlyMemory = (PendingAccess.fault(.data), memoryFault(address, kind, guest))
+        let vcpu = guest.vcpu
         // Of a protected guest, only what was fixed before the first run is a device.
-        guard case .translation = syndrome.faultStatus,
+        guard syndrome.isTranslationFault,
             guest.kind == .normal || guest.vm.isWindow(address >> pageShift, on: processor)
-        else { return onlyMemory }
-        if kind == .maintenance { return (.maintenance, memoryFault(address, kind, guest)) }
-        guard let access = DecodedAccess(syndrome) else { return onlyMemory }
+        else { return memoryFault(address, kind, .fault(.data), &guest, on: processor) }
+        if kind == .maintenance { return memoryFault(address, kind, .maintenance, &guest, on: processor) }
         // A part of a value that is not aligned may belong to memory next to the window.
-        guard guest.kind == .normal || address & (access.bytes &- 1) == 0 else { return onlyMemory }
-        if kind == .read { return (.load(access), RunReport(.mmioRead, address, access.bytes)) }
-        let value = access.truncated(guest.vcpu.general(access.register, on: processor))
-        return (.store, RunReport(.mmioWrite, address, access.bytes, value))
+        guard let access = DecodedAccess(syndrome),
+            guest.kind == .normal || address & (access.bytes &- 1) == 0
+        else { return memoryFault(address, kind, .fault(.data), &guest, on: processor) }
+        if kind == .read {
+            vcpu.store(.pending, PendingAccess.load(access).bits, on: processor)
+            return guest.leave(.mmioRead, address, access.bytes)
+        }
+        let value = access.truncated(vcpu.general(access.register, on: processor))
+        vcpu.store(.pending, PendingAccess.store.bits, on: processor)
+        return guest.leave(.mmioWrite, address, access.bytes, value)
     }
 }

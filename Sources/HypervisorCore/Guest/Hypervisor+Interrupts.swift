@@ -7,13 +7,6 @@ import Arm
 import HypervisorInterface
 import Machine
 
-/// The list registers of a run.
-struct InterruptInterface {
-    var lists: InlineArray<4, UInt64>
-    /// EOIcount: interrupts in no list register that the guest has ended.
-    var endCount: UInt64 = 0
-}
-
 extension Hypervisor {
     /// Interrupt number of the virtual timer, as the guest sees it and as the machine has it.
     private static var timerInterrupt: UInt64 { 27 }
@@ -37,14 +30,12 @@ extension Hypervisor {
         return base | value & (1 << 41)
     }
 
-    /// Loads the virtual interface. Two list registers with one number would be UNPREDICTABLE: the
-    /// later is dropped.
-    func loadInterruptInterface(
-        _ arguments: RunArguments, _ vcpu: VCPUPage, on processor: P
-    ) -> InterruptInterface {
+    /// The list registers that the host asks for: those it names, without what may not be used. Two list
+    /// registers with one number would be UNPREDICTABLE: the later is dropped. The frame holds what is used.
+    private func loadListRegisters(_ count: UInt64, _ frame: inout HostFrame, on processor: P) {
         var lists = InlineArray<4, UInt64>(repeating: 0)
-        for index in 0..<4 where UInt64(truncatingIfNeeded: index) < arguments.listRegisters {
-            let value = Self.checkedList(arguments.lists[index])
+        for index in 0..<4 where UInt64(truncatingIfNeeded: index) < count {
+            let value = Self.checkedList(frame.x[5 &+ index])
             var isDuplicate = false
             for earlier in 0..<index
             where lists[earlier] != 0 && lists[earlier] & 0xFFFF_FFFF == value & 0xFFFF_FFFF {
@@ -52,47 +43,78 @@ extension Hypervisor {
             }
             lists[index] = isDuplicate ? 0 : value
         }
-        guard features.hasGICSystemRegisters else { return InterruptInterface(lists: lists) }
+        for index in 0..<4 { frame.x[5 &+ index] = lists[index] }
+        guard groups.contains(.interruptInterface) else { return }
         let last = processor.read(.ichVtrEL2) & 0x1F
-        vcpu.store(.hostInterface, processor.read(.iccSreEL1), on: processor)
-        processor.write(.iccSreEL1, 7)
-        processor.write(.iccSreEL2, snapshot.iccSre & ~8)
-        processor.write(.ichVmcrEL2, vcpu.load(.vmcr, on: processor))
-        exchangeActivePriorities(vcpu, .load, on: processor)
         processor.write(.ichLr0EL2, lists[0])
         if last >= 1 { processor.write(.ichLr1EL2, lists[1]) }
         if last >= 2 { processor.write(.ichLr2EL2, lists[2]) }
         if last >= 3 { processor.write(.ichLr3EL2, lists[3]) }
-        // En; EOIcount begins at zero.
-        processor.write(.ichHcrEL2, 1 | arguments.interface.rawValue)
-        return InterruptInterface(lists: lists)
     }
 
-    /// Takes the interface's state back and leaves nothing in it.
-    func storeInterruptInterface(_ interface: inout InterruptInterface, _ vcpu: VCPUPage, on processor: P) {
-        guard features.hasGICSystemRegisters else { return }
-        interface.endCount = (processor.read(.ichHcrEL2) >> 27) & 0x1F
-        processor.write(.ichHcrEL2, 0)
+    /// The list registers as the guest leaves them, for the frame; they are zero afterwards. One that was
+    /// empty still is.
+    private func storeListRegisters(_ frame: inout HostFrame, on processor: P) {
         let last = processor.read(.ichVtrEL2) & 0x1F
-        interface.lists[0] = processor.read(.ichLr0EL2)
-        processor.write(.ichLr0EL2, 0)
-        if last >= 1 {
-            interface.lists[1] = processor.read(.ichLr1EL2)
+        if frame.x[5] != 0 {
+            frame.x[5] = processor.read(.ichLr0EL2)
+            processor.write(.ichLr0EL2, 0)
+        }
+        if last >= 1, frame.x[6] != 0 {
+            frame.x[6] = processor.read(.ichLr1EL2)
             processor.write(.ichLr1EL2, 0)
         }
-        if last >= 2 {
-            interface.lists[2] = processor.read(.ichLr2EL2)
+        if last >= 2, frame.x[7] != 0 {
+            frame.x[7] = processor.read(.ichLr2EL2)
             processor.write(.ichLr2EL2, 0)
         }
-        if last >= 3 {
-            interface.lists[3] = processor.read(.ichLr3EL2)
+        if last >= 3, frame.x[8] != 0 {
+            frame.x[8] = processor.read(.ichLr3EL2)
             processor.write(.ichLr3EL2, 0)
         }
+    }
+
+    /// Loads the virtual interface, all of which is zero while the host runs; x5…x8 of the frame become
+    /// the list registers that are used.
+    /// - Returns: the host's ICC_SRE_EL1.
+    @inline(__always)
+    func loadInterruptInterface(
+        _ arguments: RunArguments, _ vcpu: VCPUPage, _ frame: inout HostFrame, on processor: P
+    ) -> UInt64 {
+        if arguments.listRegisters == 0 {
+            for index in 5..<9 { frame.x[index] = 0 }
+        } else {
+            loadListRegisters(arguments.listRegisters, &frame, on: processor)
+        }
+        guard groups.contains(.interruptInterface) else { return 0 }
+        let host = processor.read(.iccSreEL1)
+        if host != 7 { processor.write(.iccSreEL1, 7) }
+        processor.write(.iccSreEL2, snapshot.iccSre & ~8)
+        processor.write(.ichVmcrEL2, vcpu.load(.vmcr, on: processor))
+        loadActivePriorities(vcpu, on: processor)
+        // En; EOIcount begins at zero.
+        processor.write(.ichHcrEL2, 1 | arguments.interface.rawValue)
+        return host
+    }
+
+    /// Takes the interface's state back and leaves nothing in it. x5…x8 of the frame become the list
+    /// registers.
+    /// - Parameter host: its ICC_SRE_EL1.
+    /// - Returns: EOIcount: interrupts in no list register that the guest has ended.
+    @inline(__always)
+    func storeInterruptInterface(
+        _ host: UInt64, _ arguments: RunArguments, _ vcpu: VCPUPage, _ frame: inout HostFrame, on processor: P
+    ) -> UInt64 {
+        guard groups.contains(.interruptInterface) else { return 0 }
+        let control = processor.read(.ichHcrEL2)
+        processor.write(.ichHcrEL2, 0)
+        if arguments.listRegisters != 0 { storeListRegisters(&frame, on: processor) }
         vcpu.store(.vmcr, processor.read(.ichVmcrEL2), on: processor)
         processor.write(.ichVmcrEL2, 0)
-        exchangeActivePriorities(vcpu, .store, on: processor)
+        storeActivePriorities(vcpu, on: processor)
         processor.write(.iccSreEL2, snapshot.iccSre)
-        processor.write(.iccSreEL1, vcpu.load(.hostInterface, on: processor))
+        if host != 7 { processor.write(.iccSreEL1, host) }
+        return (control >> 27) & 0x1F
     }
 
     /// Empties the virtual interface of a CPU that comes under EL2's control.
@@ -105,34 +127,69 @@ extension Hypervisor {
         if last >= 2 { processor.write(.ichLr2EL2, 0) }
         if last >= 3 { processor.write(.ichLr3EL2, 0) }
         processor.clearUpperListRegisters(last: last)
-    }
-
-    private enum Direction {
-        case load
-        case store
-    }
-
-    /// ICH_AP0Rn and ICH_AP1Rn: one of each for 5 preemption bits, two for 6, four for 7.
-    private func exchangeActivePriorities(_ vcpu: VCPUPage, _ direction: Direction, on processor: P) {
-        let preemptionBits = ((processor.read(.ichVtrEL2) >> 26) & 7) &+ 1
-        func exchange(_ slot: UInt64, _ register: SystemRegister) {
-            switch direction {
-            case .load:
-                processor.write(register, vcpu.load(.activePriorities, at: slot, on: processor))
-            case .store:
-                vcpu.store(.activePriorities, at: slot, processor.read(register), on: processor)
-                processor.write(register, 0)
-            }
+        // A run relies on it that all of these are zero while the host runs.
+        processor.write(.ichVmcrEL2, 0)
+        for index in 0..<UInt64(8) {
+            if let register = activePriority(index, on: processor) { processor.write(register, 0) }
         }
-        exchange(0, .ichAp0r0EL2)
-        exchange(4, .ichAp1r0EL2)
-        guard preemptionBits >= 6 else { return }
-        exchange(1, .ichAp0r1EL2)
-        exchange(5, .ichAp1r1EL2)
-        guard preemptionBits >= 7 else { return }
-        exchange(2, .ichAp0r2EL2)
-        exchange(3, .ichAp0r3EL2)
-        exchange(6, .ichAp1r2EL2)
-        exchange(7, .ichAp1r3EL2)
+    }
+
+    /// The register of a word of `VCPUPage.Field.activePriorities`: ICH_AP0Rn, then ICH_AP1Rn; one of each
+    /// for 5 preemption bits, two for 6, four for 7. Nil if the CPU has no such register.
+    private func activePriority(_ index: UInt64, on processor: P) -> SystemRegister? {
+        let preemptionBits = ((processor.read(.ichVtrEL2) >> 26) & 7) &+ 1
+        guard index & 3 == 0 || preemptionBits >= (index & 2 == 0 ? 6 : 7) else { return nil }
+        return switch index {
+        case 0: .ichAp0r0EL2
+        case 1: .ichAp0r1EL2
+        case 2: .ichAp0r2EL2
+        case 3: .ichAp0r3EL2
+        case 4: .ichAp1r0EL2
+        case 5: .ichAp1r1EL2
+        case 6: .ichAp1r2EL2
+        case 7: .ichAp1r3EL2
+        default: nil
+        }
+    }
+
+    /// Whether there is more than one of each kind: ICH_VTR_EL2.PREbits is 4, 5 or 6 for 5, 6 or 7 bits.
+    @inline(__always)
+    private func hasManyPriorities(on processor: P) -> Bool { processor.read(.ichVtrEL2) & (3 << 26) != 0 }
+
+    /// They are zero before.
+    @inline(__always)
+    private func loadActivePriorities(_ vcpu: VCPUPage, on processor: P) {
+        let first = vcpu.load(.activePriorities, on: processor)
+        let second = vcpu.load(.activePriorities, at: 4, on: processor)
+        if first != 0 { processor.write(.ichAp0r0EL2, first) }
+        if second != 0 { processor.write(.ichAp1r0EL2, second) }
+        if hasManyPriorities(on: processor) { loadMorePriorities(vcpu, on: processor) }
+    }
+
+    private func loadMorePriorities(_ vcpu: VCPUPage, on processor: P) {
+        for index in 0..<UInt64(8) where index & 3 != 0 {
+            guard let register = activePriority(index, on: processor) else { continue }
+            processor.write(register, vcpu.load(.activePriorities, at: index, on: processor))
+        }
+    }
+
+    /// They are zero afterwards.
+    @inline(__always)
+    private func storeActivePriorities(_ vcpu: VCPUPage, on processor: P) {
+        let first = processor.read(.ichAp0r0EL2)
+        let second = processor.read(.ichAp1r0EL2)
+        vcpu.store(.activePriorities, first, on: processor)
+        vcpu.store(.activePriorities, at: 4, second, on: processor)
+        if first != 0 { processor.write(.ichAp0r0EL2, 0) }
+        if second != 0 { processor.write(.ichAp1r0EL2, 0) }
+        if hasManyPriorities(on: processor) { storeMorePriorities(vcpu, on: processor) }
+    }
+
+    private func storeMorePriorities(_ vcpu: VCPUPage, on processor: P) {
+        for index in 0..<UInt64(8) where index & 3 != 0 {
+            guard let register = activePriority(index, on: processor) else { continue }
+            vcpu.store(.activePriorities, at: index, processor.read(register), on: processor)
+            processor.write(register, 0)
+        }
     }
 }

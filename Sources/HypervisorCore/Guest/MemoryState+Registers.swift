@@ -13,7 +13,7 @@ extension MemoryState {
     ) throws(CallStatus) -> (vm: VMPage, vcpu: VCPUPage) {
         let vm = try activeVM(handle, on: processor)
         guard let vcpu = vm.vcpu(index, on: processor) else { throw .notFound }
-        guard vcpu.load(.runner, on: processor) == 0 else { throw .busy }
+        guard vcpu.isIdle(on: processor) else { throw .busy }
         return (vm, vcpu)
     }
 
@@ -75,11 +75,7 @@ extension MemoryState {
             guard let slot = slot(index) else { throw .invalidParameter }
             return (vcpu.load(.context, at: UInt64(slot.rawValue), on: processor), 0)
         case .identity(let index):
-            guard let table = vm.table(on: processor) else { throw .notFound }
-            let value = GuestIdentity.value(
-                crm: UInt64(index >> 3), op2: UInt64(index & 7), inputBits: table.geometry.inputBits,
-                vectorLength: vcpu.vectorLength(on: processor), on: processor)
-            return (value, 0)
+            return (vcpu.load(.identity, at: UInt64(index & 0x3F), on: processor), 0)
         case .vector(let index):
             let at = vcpu.vector(index, on: processor)
             return (processor.load64(at), processor.load64(at.advanced(by: 8)))
@@ -133,6 +129,7 @@ extension MemoryState {
             // The vectors' places follow from it.
             guard vcpu.vectorLength(on: processor) == 0 else { throw .denied }
             vcpu.store(.vectorLength, low, on: processor)
+            GuestIdentity.write(to: vcpu, inputBits: vm.load(.inputBits, on: processor), on: processor)
         case .vectorControl, .scalable:
             processor.store64(try scalablePlace(register, vcpu, on: processor), low)
         case .identity: throw .denied

@@ -94,6 +94,7 @@ extension MemoryState {
         }
         let vcpu = VCPUPage(block.first)
         vcpu.reset(entry: 0, context: 0, on: processor)
+        GuestIdentity.write(to: vcpu, inputBits: vm.load(.inputBits, on: processor), on: processor)
         vcpu.store(.affinity, Self.affinity(of: index), on: processor)
         vcpu.store(.power, VCPUPage.Power(start).rawValue, on: processor)
         vm.store(.vcpus, at: index, block.first.number &+ 1, on: processor)
@@ -116,7 +117,7 @@ extension MemoryState {
         guard let vm = machines[handle], var table = vm.table(on: processor) else { throw .notFound }
         switch vm.phase(on: processor) {
         case .active:
-            guard vm.load(.running, on: processor) == 0 else { throw .busy }
+            guard !vm.isRunning(on: processor) else { throw .busy }
             vm.store(.phase, VMPage.Phase.unmapping.rawValue, on: processor)
             return DestroyStep(progress: .more, returned: nil)
         case .unmapping:

@@ -32,15 +32,16 @@ struct DecodedAccess {
     var register: UInt64 { (bits >> 16) & 0x1F }
 
     /// What of a value the access carries.
-    func truncated(_ value: UInt64) -> UInt64 {
-        bytes == 8 ? value : value & ((1 << (bytes &* 8)) &- 1)
-    }
+    func truncated(_ value: UInt64) -> UInt64 { value & (~0 &>> (64 &- bytes &* 8)) }
 
     /// What a load of a value leaves in the register: SSE extends the sign, SF says how far.
+    @inline(__always)
     func loaded(_ value: UInt64) -> UInt64 {
-        var result = truncated(value)
-        let top = bytes &* 8 &- 1
-        if bytes < 8, bits & (1 << 21) != 0, result >> top == 1 { result |= ~0 << top }
+        // The value's top bit becomes bit 63, and comes back with its sign or with zeroes.
+        let unused = 64 &- bytes &* 8
+        let raised = value &<< unused
+        let result =
+            bits & (1 << 21) != 0 ? UInt64(bitPattern: Int64(bitPattern: raised) &>> Int64(unused)) : raised &>> unused
         return bits & (1 << 15) != 0 ? result : result & 0xFFFF_FFFF
     }
 }
@@ -57,6 +58,7 @@ enum PendingAccess {
     /// The host has the value already.
     case store
 
+    @inline(__always)
     init(bits: UInt64) {
         self =
             switch bits >> 32 {
@@ -109,11 +111,18 @@ extension FaultKind {
 extension Hypervisor {
     /// Takes what the last exit left, once: completes it if the host says so, and forgets it otherwise.
     /// - Returns: the abort that the host asks for in its place, which needs the guest's registers.
+    @inline(__always)
     func complete(_ arguments: RunArguments, _ vcpu: VCPUPage, on processor: P) -> AbortKind? {
-        let pending = PendingAccess(bits: vcpu.load(.pending, on: processor))
+        let bits = vcpu.load(.pending, on: processor)
+        if bits == 0 { return nil }
         vcpu.store(.pending, PendingAccess.nothing.bits, on: processor)
+        return arguments.request.isEmpty ? nil : complete(PendingAccess(bits: bits), arguments, vcpu, on: processor)
+    }
+
+    private func complete(
+        _ pending: PendingAccess, _ arguments: RunArguments, _ vcpu: VCPUPage, on processor: P
+    ) -> AbortKind? {
         if arguments.request.contains(.injectExternalAbort) { return pending.abort }
-        guard arguments.request.contains(.completes) else { return nil }
         switch pending {
         case .nothing, .fault: break
         case .store, .maintenance: vcpu.skipInstruction(on: processor)

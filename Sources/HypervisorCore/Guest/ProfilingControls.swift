@@ -14,7 +14,7 @@ struct ProfilingControls {
 
     /// Stops the units and waits until they have written what they had. Only then may translation
     /// change: a late record would land wherever the new tables lead.
-    @inline(__always)
+    @inline(never)
     init(stoppedOn processor: some GuestProcessor, _ features: CPUFeatures) {
         guard features.canRecord else { return }
         if features.hasStatisticalProfiling {
@@ -33,7 +33,7 @@ struct ProfilingControls {
     }
 
     /// Gives the host its controls back.
-    @inline(__always)
+    @inline(never)
     func resume(on processor: some GuestProcessor, _ features: CPUFeatures) {
         guard features.canRecord else { return }
         if features.hasStatisticalProfiling { processor.write(.pmscrEL1, profiling) }

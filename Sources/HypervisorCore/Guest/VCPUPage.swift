@@ -16,6 +16,8 @@ struct VCPUPage {
         base = HypervisorAddressSpace.identity(frame.address)
     }
 
+    init(base: Address<HypervisorVirtual>) { self.base = base }
+
     /// Fields behind the general registers, PC and PSTATE, whose places assembly knows.
     enum Field: UInt64 {
         /// CPU that runs it, plus one; 0 if none does.
@@ -27,19 +29,21 @@ struct VCPUPage {
         /// What the last exit left to be completed, and its parameters.
         case pending = 0x130
         case pendingDetail = 0x138
+        case timerControl = 0x140
+        case timerCompare = 0x148
         /// The affinity that it reads as MPIDR_EL1.
-        case affinity = 0x140
-        case timerControl = 0x148
-        case timerCompare = 0x150
+        case affinity = 0x150
         case vmcr = 0x158
-        /// Quadwords of its longest scalable vector; 0 if it has none. Fixed once.
-        case vectorLength = 0x1A8
-        /// The host's ICC_SRE_EL1 during a run.
-        case hostInterface = 0x1A0
         /// ICH_AP0R0…3, then ICH_AP1R0…3.
         case activePriorities = 0x160
+        /// Quadwords of its longest scalable vector; 0 if it has none. Fixed once.
+        case vectorLength = 0x1A0
         /// EL1's and EL0's system registers, in the order of `WorldSwitch`.
         case context = 0x200
+        /// What it reads as the identification registers: eight (op2) for each CRm from 0 to 7.
+        case identity = 0x400
+        /// EL2's control registers while it runs, in the order of `Control`.
+        case controls = 0x600
     }
 
     /// FPCR, FPSR, ZCR_EL1 and the vector registers: the pages behind the first, which have room for

@@ -18,6 +18,7 @@ struct VMHandle: Equatable, Sendable {
     }
 
     /// The handle of a number that the host alleges; nil if no handle ever looks like that.
+    @inline(__always)
     init?(alleged number: UInt64) {
         guard number >> 40 == 1, number & 0xFF < HostCall.maximumVMs else { return nil }
         slot = Int(truncatingIfNeeded: number & 0xFF)
@@ -84,8 +85,6 @@ struct VMPage: Sendable {
         case freeCount = 0x28
         /// CNTVOFF_EL2.
         case counterOffset = 0x30
-        /// vCPUs that a CPU is running.
-        case running = 0x38
         /// A `VMKind`, and whether a vCPU has ever been run.
         case kind = 0x40
         case hasRun = 0x48

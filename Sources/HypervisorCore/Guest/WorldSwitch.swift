@@ -7,7 +7,8 @@ import CBootProtocol
 import HypervisorInterface
 import Machine
 
-/// The registers that host and guest both use at EL1 and EL0, and how they are exchanged.
+/// The registers that host and guest both use at EL1 and EL0, and how they are exchanged: by pairs, which
+/// one instruction moves.
 enum WorldSwitch {
     /// Where each register stands in a context.
     enum Slot: Int, CaseIterable {
@@ -20,106 +21,115 @@ enum WorldSwitch {
     /// Words of a context.
     static var count: Int { 34 }
 
+    /// The registers whose turn the erratum decides.
+    struct Translation {
+        let sctlr: UInt64
+        let tcr: UInt64
+    }
+
+    /// The place of a register with an even number, and of the next one.
+    @inline(__always)
+    private static func pair(_ slot: Slot, of context: Address<HypervisorVirtual>) -> Address<HypervisorVirtual> {
+        context.advanced(by: UInt64(truncatingIfNeeded: slot.rawValue) &* 8)
+    }
+
     /// Stores the current registers in a context.
     @inline(__always)
     static func save<P: Processor>(
-        to context: Address<HypervisorVirtual>, features: CPUFeatures, on processor: P
-    ) {
+        to context: Address<HypervisorVirtual>, groups: RegisterGroups, on processor: P
+    ) -> Translation {
         @inline(__always)
-        func put(_ slot: Slot, _ register: SystemRegister) {
-            processor.store64(
-                context.advanced(by: UInt64(truncatingIfNeeded: slot.rawValue) &* 8), processor.read(register))
+        func put(_ slot: Slot, _ first: SystemRegister, _ second: SystemRegister) {
+            processor.storePair64(pair(slot, of: context), processor.read(first), processor.read(second))
         }
-        put(.sctlr, .sctlrEL1)
-        put(.tcr, .tcrEL1)
-        put(.cpacr, .cpacrEL1)
-        put(.ttbr0, .ttbr0EL1)
-        put(.ttbr1, .ttbr1EL1)
-        put(.esr, .esrEL1)
-        put(.afsr0, .afsr0EL1)
-        put(.afsr1, .afsr1EL1)
-        put(.far, .farEL1)
-        put(.mair, .mairEL1)
-        put(.amair, .amairEL1)
-        put(.vbar, .vbarEL1)
-        put(.contextidr, .contextidrEL1)
-        put(.cntkctl, .cntkctlEL1)
-        put(.par, .parEL1)
-        put(.tpidrEL1, .tpidrEL1)
-        put(.tpidrEL0, .tpidrEL0)
-        put(.tpidrroEL0, .tpidrroEL0)
-        put(.spEL1, .spEL1)
-        put(.elr, .elrEL1)
-        put(.spsr, .spsrEL1)
-        put(.mdscr, .mdscrEL1)
-        put(.csselr, .csselrEL1)
-        put(.spEL0, .spEL0)
-        guard features.hasPointerAuthentication else { return }
-        put(.apiaLo, .apiaKeyLo)
-        put(.apiaHi, .apiaKeyHi)
-        put(.apibLo, .apibKeyLo)
-        put(.apibHi, .apibKeyHi)
-        put(.apdaLo, .apdaKeyLo)
-        put(.apdaHi, .apdaKeyHi)
-        put(.apdbLo, .apdbKeyLo)
-        put(.apdbHi, .apdbKeyHi)
-        put(.apgaLo, .apgaKeyLo)
-        put(.apgaHi, .apgaKeyHi)
+        let translation = Translation(sctlr: processor.read(.sctlrEL1), tcr: processor.read(.tcrEL1))
+        processor.storePair64(pair(.sctlr, of: context), translation.sctlr, processor.read(.cpacrEL1))
+        put(.ttbr0, .ttbr0EL1, .ttbr1EL1)
+        processor.storePair64(pair(.tcr, of: context), translation.tcr, processor.read(.esrEL1))
+        put(.afsr0, .afsr0EL1, .afsr1EL1)
+        put(.far, .farEL1, .mairEL1)
+        put(.amair, .amairEL1, .vbarEL1)
+        put(.contextidr, .contextidrEL1, .cntkctlEL1)
+        put(.par, .parEL1, .tpidrEL1)
+        put(.tpidrEL0, .tpidrEL0, .tpidrroEL0)
+        put(.spEL1, .spEL1, .elrEL1)
+        put(.spsr, .spsrEL1, .mdscrEL1)
+        put(.csselr, .csselrEL1, .spEL0)
+        guard groups.contains(.pointerAuthentication) else { return translation }
+        put(.apiaLo, .apiaKeyLo, .apiaKeyHi)
+        put(.apibLo, .apibKeyLo, .apibKeyHi)
+        put(.apdaLo, .apdaKeyLo, .apdaKeyHi)
+        put(.apdbLo, .apdbKeyLo, .apdbKeyHi)
+        put(.apgaLo, .apgaKeyLo, .apgaKeyHi)
+        return translation
     }
 
-    /// Loads all registers of a context but SCTLR_EL1 and TCR_EL1, whose turn the erratum decides.
+    /// Loads all registers of a context but SCTLR_EL1 and TCR_EL1.
     @inline(__always)
     static func restoreBody<P: Processor>(
-        from context: Address<HypervisorVirtual>, features: CPUFeatures, on processor: P
-    ) {
+        from context: Address<HypervisorVirtual>, groups: RegisterGroups, on processor: P
+    ) -> Translation {
         @inline(__always)
-        func get(_ slot: Slot, _ register: SystemRegister) {
-            processor.write(
-                register, processor.load64(context.advanced(by: UInt64(truncatingIfNeeded: slot.rawValue) &* 8)))
+        func get(_ slot: Slot, _ first: SystemRegister, _ second: SystemRegister) {
+            let values = processor.loadPair64(pair(slot, of: context))
+            processor.write(first, values.0)
+            processor.write(second, values.1)
         }
-        get(.cpacr, .cpacrEL1)
-        get(.ttbr0, .ttbr0EL1)
-        get(.ttbr1, .ttbr1EL1)
-        get(.esr, .esrEL1)
-        get(.afsr0, .afsr0EL1)
-        get(.afsr1, .afsr1EL1)
-        get(.far, .farEL1)
-        get(.mair, .mairEL1)
-        get(.amair, .amairEL1)
-        get(.vbar, .vbarEL1)
-        get(.contextidr, .contextidrEL1)
-        get(.cntkctl, .cntkctlEL1)
-        get(.par, .parEL1)
-        get(.tpidrEL1, .tpidrEL1)
-        get(.tpidrEL0, .tpidrEL0)
-        get(.tpidrroEL0, .tpidrroEL0)
-        get(.spEL1, .spEL1)
-        get(.elr, .elrEL1)
-        get(.spsr, .spsrEL1)
-        get(.mdscr, .mdscrEL1)
-        get(.csselr, .csselrEL1)
-        get(.spEL0, .spEL0)
-        guard features.hasPointerAuthentication else { return }
-        get(.apiaLo, .apiaKeyLo)
-        get(.apiaHi, .apiaKeyHi)
-        get(.apibLo, .apibKeyLo)
-        get(.apibHi, .apibKeyHi)
-        get(.apdaLo, .apdaKeyLo)
-        get(.apdaHi, .apdaKeyHi)
-        get(.apdbLo, .apdbKeyLo)
-        get(.apdbHi, .apdbKeyHi)
-        get(.apgaLo, .apgaKeyLo)
-        get(.apgaHi, .apgaKeyHi)
+        let (sctlr, cpacr) = processor.loadPair64(pair(.sctlr, of: context))
+        processor.write(.cpacrEL1, cpacr)
+        get(.ttbr0, .ttbr0EL1, .ttbr1EL1)
+        let (tcr, esr) = processor.loadPair64(pair(.tcr, of: context))
+        processor.write(.esrEL1, esr)
+        get(.afsr0, .afsr0EL1, .afsr1EL1)
+        get(.far, .farEL1, .mairEL1)
+        get(.amair, .amairEL1, .vbarEL1)
+        get(.contextidr, .contextidrEL1, .cntkctlEL1)
+        get(.par, .parEL1, .tpidrEL1)
+        get(.tpidrEL0, .tpidrEL0, .tpidrroEL0)
+        get(.spEL1, .spEL1, .elrEL1)
+        get(.spsr, .spsrEL1, .mdscrEL1)
+        get(.csselr, .csselrEL1, .spEL0)
+        let translation = Translation(sctlr: sctlr, tcr: tcr)
+        guard groups.contains(.pointerAuthentication) else { return translation }
+        get(.apiaLo, .apiaKeyLo, .apiaKeyHi)
+        get(.apibLo, .apibKeyLo, .apibKeyHi)
+        get(.apdaLo, .apdaKeyLo, .apdaKeyHi)
+        get(.apdbLo, .apdbKeyLo, .apdbKeyHi)
+        get(.apgaLo, .apgaKeyLo, .apgaKeyHi)
+        return translation
     }
 
     /// TCR_EL1.EPD0 and EPD1: no stage-1 walk starts.
     static var noWalks: UInt64 { 1 << 7 | 1 << 23 }
+}
 
-    /// A word of a context.
-    @inline(__always)
-    static func word(
-        _ slot: Slot, of context: Address<HypervisorVirtual>, on processor: some Processor
-    ) -> UInt64 {
-        processor.load64(context.advanced(by: UInt64(truncatingIfNeeded: slot.rawValue) &* 8))
+/// Groups of registers that a world switch exchanges where a CPU has them: what `CPUFeatures` says, in one
+/// word that stays in a register.
+struct RegisterGroups: OptionSet, Sendable {
+    let rawValue: UInt64
+    init(rawValue: UInt64) { self.rawValue = rawValue }
+
+    static let pointerAuthentication = RegisterGroups(rawValue: 1 << 0)
+    static let hcrx = RegisterGroups(rawValue: 1 << 1)
+    static let fineGrainedTraps = RegisterGroups(rawValue: 1 << 2)
+    static let activityMonitorTraps = RegisterGroups(rawValue: 1 << 3)
+    static let mpam = RegisterGroups(rawValue: 1 << 4)
+    static let ras = RegisterGroups(rawValue: 1 << 5)
+    static let interruptInterface = RegisterGroups(rawValue: 1 << 6)
+    static let recording = RegisterGroups(rawValue: 1 << 7)
+    /// Those with controls of EL2.
+    static let controls: RegisterGroups = [.hcrx, .fineGrainedTraps, .activityMonitorTraps, .mpam, .ras]
+
+    init(_ features: CPUFeatures) {
+        var groups: RegisterGroups = []
+        if features.hasPointerAuthentication { groups.insert(.pointerAuthentication) }
+        if features.hasHCRX { groups.insert(.hcrx) }
+        if features.hasFineGrainedTraps { groups.insert(.fineGrainedTraps) }
+        if features.hasActivityMonitorTraps { groups.insert(.activityMonitorTraps) }
+        if features.hasMPAM { groups.insert(.mpam) }
+        if features.hasRAS { groups.insert(.ras) }
+        if features.hasGICSystemRegisters { groups.insert(.interruptInterface) }
+        if features.canRecord { groups.insert(.recording) }
+        self = groups
     }
 }

@@ -31,8 +31,6 @@ public struct MemoryState: ~Copyable, Sendable {
     var guestPages: UInt64 = 0
     /// What each CPU was refused last.
     var refusals = HostRefusals()
-    /// How often vCPUs have come back to the host.
-    var exits = ExitCounters()
     /// The virtual machines, in pages of their own.
     var machines = MachineSlots()
 

@@ -10,9 +10,12 @@ public import Machine
 ///
 /// Taken once, on the CPU that initialises, before anything is changed. Registers of features that
 /// the CPU lacks are neither read nor written.
-public struct ControlSnapshot: Sendable {
+public struct ControlSnapshot: ~Copyable, Sendable {
+    private let stationary = Stationary()
     private let features: CPUFeatures
-    private var values: InlineArray<18, UInt64> = InlineArray(repeating: 0)
+    private let values: InlineArray<18, UInt64>
+    /// HCR_EL2 with the host's stage-2 and traps.
+    private let hostConfiguration: UInt64
 
     /// The registers, each with the feature that it needs.
     private static func register(_ index: Int, _ features: CPUFeatures) -> SystemRegister? {
@@ -42,11 +45,14 @@ public struct ControlSnapshot: Sendable {
     /// Reads the registers of this CPU.
     public init(features: CPUFeatures, on processor: some Processor) {
         self.features = features
+        var values = InlineArray<18, UInt64>(repeating: 0)
         for index in 0..<18 {
             if let register = Self.register(index, features) { values[index] = processor.read(register) }
         }
+        hostConfiguration = HypervisorConfiguration(bits: values[0]).protectingHost().bits
         // The host's performance counters stand still at EL2 (HPMD, HCCD).
         values[2] |= 1 << 17 | 1 << 23
+        self.values = values
     }
 
     /// Gives a CPU that has just come up the same control registers, with the host's protection.
@@ -74,29 +80,33 @@ public struct ControlSnapshot: Sendable {
 
     /// Gives the host its control registers back after a guest: all that a guest's run changes.
     @inline(__always)
-    func replayForHost(on processor: some Processor) {
+    func replayForHost(_ groups: RegisterGroups, on processor: some Processor) {
         processor.write(.cptrEL2, values[1])
         processor.write(.mdcrEL2, values[2])
         processor.write(.hstrEL2, values[3])
         processor.write(.cnthctlEL2, values[4])
         processor.write(.cntvoffEL2, values[5])
-        if features.hasFineGrainedTraps {
+        if !groups.isDisjoint(with: .controls) { replayRareForHost(groups, on: processor) }
+        processor.write(.hcrEL2, hostConfiguration)
+    }
+
+    private func replayRareForHost(_ groups: RegisterGroups, on processor: some Processor) {
+        if groups.contains(.fineGrainedTraps) {
             processor.write(.hfgrtrEL2, values[11])
             processor.write(.hfgwtrEL2, values[12])
             processor.write(.hfgitrEL2, values[13])
             processor.write(.hdfgrtrEL2, values[14])
             processor.write(.hdfgwtrEL2, values[15])
-            if features.hasActivityMonitorTraps { processor.write(.hafgrtrEL2, values[16]) }
+            if groups.contains(.activityMonitorTraps) { processor.write(.hafgrtrEL2, values[16]) }
         }
-        if features.hasHCRX { processor.write(.hcrxEL2, values[17]) }
-        if features.hasMPAM { processor.write(.mpam2EL2, values[10]) }
-        processor.write(.hcrEL2, HypervisorConfiguration(bits: values[0]).protectingHost().bits)
+        if groups.contains(.hcrx) { processor.write(.hcrxEL2, values[17]) }
+        if groups.contains(.mpam) { processor.write(.mpam2EL2, values[10]) }
     }
 
     /// Turns the host's stage-2 and traps on. VTCR_EL2 and VTTBR_EL2 hold the host's already.
     func protect(on processor: some Processor) {
         processor.write(.mdcrEL2, values[2])
-        processor.write(.hcrEL2, HypervisorConfiguration(bits: values[0]).protectingHost().bits)
+        processor.write(.hcrEL2, hostConfiguration)
         // Later instructions at EL1 and EL0 are translated; the exception return would do as well,
         // but the TLB invalidation that follows must already act on this regime.
         processor.barrier(.contextSynchronisation)

@@ -2,14 +2,44 @@
 //
 // Everything that brings the host to EL2 by a synchronous exception.
 
-import Arm
+public import Arm
 import HypervisorInterface
 import Machine
 import Synchronization
 
 extension Hypervisor {
     /// Handles a synchronous exception from the host's EL1 or EL0.
-    public func hostTrap(_ cpu: Int, _ frame: inout HostFrame, on processor: P) -> HostCallOutcome {
+    ///
+    /// - Parameters:
+    ///   - cpu: index of the CPU.
+    ///   - data: its data page.
+    @inline(__always)
+    public func hostTrap(
+        _ cpu: Int, data: Address<HypervisorVirtual>, _ frame: inout HostFrame, on processor: P
+    ) -> HostCallOutcome {
+        // What a host asks for most, by HVC #0.
+        let call = FunctionID(register: frame.x[0]).rawValue
+        let cause = ExceptionSyndrome(bits: frame.syndrome)
+        if call == HostCall.runVCPU.rawValue, cause.isPlainHypervisorCall, phase == .finalised {
+            frame.x[0] = UInt64(bitPattern: tryToRun(cpu, data, &frame, on: processor).rawValue)
+            return .answered
+        }
+        return otherHostTrap(cpu, &frame, on: processor)
+    }
+
+    private func tryToRun(
+        _ cpu: Int, _ data: Address<HypervisorVirtual>, _ frame: inout HostFrame, on processor: P
+    ) -> CallStatus {
+        do throws(CallStatus) {
+            try run(cpu, data, &frame, on: processor)
+            return .success
+        } catch {
+            for index in 1..<4 { frame.x[index] = 0 }
+            return error
+        }
+    }
+
+    private func otherHostTrap(_ cpu: Int, _ frame: inout HostFrame, on processor: P) -> HostCallOutcome {
         let syndrome = ExceptionSyndrome(bits: frame.syndrome)
         switch syndrome.exceptionClass {
         case .hvc64:

@@ -14,6 +14,9 @@ public protocol SimulatedGuest: Sendable {
 }
 
 extension SimulatedCPU: GuestProcessor {
+    /// Guests are scripts, with all registers in their pages.
+    public static var answersQuickly: Bool { false }
+
     /// Runs the machine's guest, or takes an interrupt at once if it has none.
     public func enterGuest(_ vcpu: Address<HypervisorVirtual>) -> GuestExit {
         machine.step(index)

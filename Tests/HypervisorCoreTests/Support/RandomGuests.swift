@@ -93,7 +93,8 @@ final class RandomGuests: SimulatedGuest, @unchecked Sendable {
         guard let registers = state.vcpu(visit.name)?.registers else { throw RandomHost.Failure("its VM is gone") }
         let changed = mutated(registers, hasVectors: visit.hasVectors)
         view.set(changed)
-        for (index, register) in GuestView.lists.enumerated() where below(4) == 0 {
+        // What a CPU changes is the state of an interrupt: a list register without one stays empty.
+        for (index, register) in GuestView.lists.enumerated() where below(4) == 0 && visit.lists[index] != 0 {
             cpu.write(register, one(of: [0, visit.lists[index] & ~(0b11 << 62), visit.lists[index] ^ 0b11 << 62]))
         }
         // EOIcount.
