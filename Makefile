@@ -45,7 +45,8 @@ search:
 	@$(SEARCH) random --seconds $(SECONDS_EACH) --cpus 2 --coverage
 	@$(SEARCH) interleaved --seconds $(SECONDS_EACH)
 	@$(SEARCH) interleaved --seconds $(SECONDS_EACH) --cpus 3
-	@$(SEARCH) exhaustive
+	@$(SEARCH) exhaustive --machines 1
+	@$(SEARCH) exhaustive --limit 20000
 
 bench: lab
 	@$(LAB) bench
