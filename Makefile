@@ -7,7 +7,7 @@ NEEDED := 6.3
 LAB := .build/debug/lab
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all images lint sizes run-host bench bench-check bench-profile clean lab
+.PHONY: help setup demo test test-all search images lint sizes run-host bench bench-check bench-profile clean lab
 
 help:
 	@echo "Martlet: protected KVM for arm64"
@@ -15,6 +15,7 @@ help:
 	@echo "  make demo      boot a stock kernel, take EL2 from it, show what it can no longer see"
 	@echo "  make test      form, unit tests, images, machine code, a short matrix of machines"
 	@echo "  make test-all  the same with every machine"
+	@echo "  make search    random, interleaved and exhaustive programs against the specification"
 	@echo "  make images    build everything that runs in the machines"
 	@echo "  make run-host  a shell in the stock kernel"
 	@echo "  make bench     instructions of single operations, beside Linux' own KVM"
@@ -33,6 +34,19 @@ test: lab
 
 test-all: lab
 	@$(LAB) test --all
+
+# Built for speed, in a folder of its own: the lab and the tests are not, and check exclusivity.
+SEARCH := .build-search/release/search
+SECONDS_EACH ?= 60
+search:
+	@$(SWIFT) build -c release --product search --scratch-path .build-search -Xswiftc -cross-module-optimization \
+		-Xswiftc -enforce-exclusivity=unchecked
+	@$(SEARCH) random --seconds $(SECONDS_EACH)
+	@$(SEARCH) random --seconds $(SECONDS_EACH) --cpus 2 --coverage
+	@$(SEARCH) interleaved --seconds $(SECONDS_EACH)
+	@$(SEARCH) interleaved --seconds $(SECONDS_EACH) --cpus 3
+	@$(SEARCH) exhaustive --machines 1
+	@$(SEARCH) exhaustive --limit 20000
 
 bench: lab
 	@$(LAB) bench

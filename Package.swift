@@ -94,6 +94,23 @@ case .developer:
     targets += [
         swift("SimulatedMachine", ["Arm", "Machine"]),
         swift("Specification", ["HypervisorInterface"]),
+        swift("Snapshot"),
+        swift(
+            "SearchKit",
+            [
+                "HypervisorCore", "SimulatedMachine", "Specification", "Machine", "Arm", "HypervisorInterface",
+                "CBootProtocol", "Snapshot",
+            ]),
+        .executableTarget(
+            name: "search",
+            dependencies: ["SearchKit", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            swiftSettings: strict),
+        .testTarget(
+            name: "SearchKitTests",
+            dependencies: [
+                "SearchKit", "SimulatedMachine", "Specification", "HypervisorCore", "HypervisorInterface", "Arm",
+            ],
+            swiftSettings: strict),
         .testTarget(name: "ArmTests", dependencies: ["Arm"], swiftSettings: strict),
         .testTarget(
             name: "SimulatedMachineTests", dependencies: ["SimulatedMachine", "Machine", "Arm"], swiftSettings: strict),
@@ -103,7 +120,7 @@ case .developer:
             name: "HypervisorCoreTests",
             dependencies: [
                 "HypervisorCore", "SimulatedMachine", "Specification", "Machine", "Arm", "HypervisorInterface",
-                "CBootProtocol",
+                "CBootProtocol", "SearchKit",
             ],
             swiftSettings: strict),
     ]

@@ -50,10 +50,41 @@ public struct Locked<State: ~Copyable>: ~Copyable, @unchecked Sendable {
         _ body: (inout State) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         let ticket = next.wrappingAdd(1, ordering: .relaxed).oldValue
-        while serving.load(ordering: .acquiring) != ticket { processor.relax() }
+        while load(.acquired, on: processor) != ticket { processor.relax() }
         // The release orders everything `body` wrote before the next holder's acquire.
-        defer { serving.store(ticket &+ 1, ordering: .releasing) }
+        defer { store(ticket &+ 1, .released, on: processor) }
         // Safety: this CPU alone holds the ticket that is served.
         return try unsafe body(&cell.address.pointee)
+    }
+
+    /// Which lock this is, for the machine.
+    @inlinable
+    var identity: UInt {
+        // Safety: only the address is looked at.
+        unsafe UInt(bitPattern: cell.address)
+    }
+
+    // One value chooses the order and is what the machine is told, so that the two cannot differ.
+
+    @inlinable
+    @inline(__always)
+    borrowing func load(_ handOver: HandOver, on processor: some Processor) -> UInt32 {
+        let value =
+            switch handOver {
+            case .acquired: serving.load(ordering: .acquiring)
+            case .readRelaxed, .released, .writtenRelaxed: serving.load(ordering: .relaxed)
+            }
+        processor.handsOver(identity, handOver)
+        return value
+    }
+
+    @inlinable
+    @inline(__always)
+    borrowing func store(_ value: UInt32, _ handOver: HandOver, on processor: some Processor) {
+        processor.handsOver(identity, handOver)
+        switch handOver {
+        case .released: serving.store(value, ordering: .releasing)
+        case .writtenRelaxed, .acquired, .readRelaxed: serving.store(value, ordering: .relaxed)
+        }
     }
 }

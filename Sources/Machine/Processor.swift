@@ -32,6 +32,18 @@ public enum TLBInvalidation: Equatable, Sendable {
     case wholeHypervisor
 }
 
+/// What a CPU does with the word by which a lock goes from hand to hand, and with which order.
+public enum HandOver: Sendable {
+    /// Reads it, before anything that follows (LDAR and its kin).
+    case acquired
+    /// Reads it, without any order.
+    case readRelaxed
+    /// Writes it, behind everything before (STLR).
+    case released
+    /// Writes it, without any order.
+    case writtenRelaxed
+}
+
 /// One CPU that executes at EL2.
 ///
 /// A value of a conforming type names the CPU; it is small and copied freely. Memory is reached
@@ -80,8 +92,18 @@ public protocol Processor: Sendable {
     func write(_ register: SystemRegister, _ value: UInt64)
     /// Calls firmware with SMC #0.
     func callFirmware(_ registers: FirmwareRegisters) -> FirmwareRegisters
+    /// This CPU has just read, or is about to write, the word of a lock at an address, and does so with this
+    /// order. Silicon need not be told; a model checks by it who can have seen what.
+    func handsOver(_ lock: UInt, _ handOver: HandOver)
     /// What the CPU does in one turn of a loop that waits for another CPU.
     func relax()
     /// The hypervisor has found its own state broken. Does not return to the caller.
     func panic(_ message: StaticString) -> Never
+}
+
+extension Processor {
+    /// Nothing.
+    @inlinable
+    @inline(__always)
+    public func handsOver(_ lock: UInt, _ handOver: HandOver) {}
 }

@@ -65,6 +65,22 @@ final class CPUState {
         self[.ichVtrEL2] = 4 << 29 | 4 << 26 | 3
     }
 
+    /// Becomes what another is, but for what only makes it fast.
+    func become(_ other: CPUState) {
+        registers = other.registers
+        isOn = other.isOn
+        hasUnknownTLB = other.hasUnknownTLB
+        bypassVMID = other.bypassVMID
+        endingBypass = other.endingBypass
+        hasOutstandingInvalidation = other.hasOutstandingInvalidation
+        unpublishedSlots = other.unpublishedSlots
+        cleaningSlots = other.cleaningSlots
+        hasRecordsInFlight = other.hasRecordsInFlight
+        translationsOf = other.translationsOf
+        hypervisorTree = other.hypervisorTree
+        stage2Tree = other.stage2Tree
+    }
+
     subscript(register: SystemRegister) -> UInt64 {
         get { registers[Int(register.rawValue)] }
         set { registers[Int(register.rawValue)] = newValue }

@@ -74,11 +74,13 @@ public final class Schedule: @unchecked Sendable {
         tasks = work.map { Task($0.cpu, $0.body) }
         fruitlessTurns = 0
         let (step, spin) = (machine.beforeStep, machine.whileSpinning)
+        machine.checkOrder()
         machine.beforeStep = { [unowned self] cpu in self.step(cpu) }
         machine.whileSpinning = { [unowned self] cpu in self.spin(cpu) }
         defer {
             machine.beforeStep = step
             machine.whileSpinning = spin
+            machine.stopCheckingOrder()
         }
         for index in tasks.indices { startThread(index) }
         current = Int(random.next() % UInt64(tasks.count))

@@ -117,6 +117,11 @@ public struct SimulatedCPU: Processor {
         return result
     }
 
+    /// Notes what this CPU is certain to have seen from here on, or makes others certain.
+    public func handsOver(_ lock: UInt, _ handOver: HandOver) {
+        machine.orderHandOver(index, UInt64(lock), handOver)
+    }
+
     /// Lets another CPU run.
     public func relax() {
         guard let hook = machine.whileSpinning else {

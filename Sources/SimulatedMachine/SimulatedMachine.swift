@@ -70,6 +70,9 @@ public final class SimulatedMachine: @unchecked Sendable {
     /// Each CPU's vector registers.
     public var vectors: [VectorRegisters]
 
+    /// Words that EL2 has written since they were last taken; nil if nobody wants to know.
+    var writtenWords: [UInt64]?
+
     let memory: PhysicalMemory
     let cpus: [CPUState]
     var trace = EventTrace()
@@ -80,6 +83,9 @@ public final class SimulatedMachine: @unchecked Sendable {
     var pending: [UInt64: PendingStore] = [:]
     var stale: [StaleEntry] = []
     var nextSerial: UInt64 = 1
+    var departures = Departures()
+    /// Nil while nobody checks what one CPU sees of another's stores.
+    var order: AccessOrder?
     /// Changes whenever EL2's translations may have changed; cached walks of older value are void.
     var hypervisorEpoch: UInt64 = 1
 

@@ -159,6 +159,37 @@ public struct AbstractState: Equatable, Sendable {
         map.reduce(0) { $0 + ($1.page == page ? $1.count : 0) }
     }
 
+    /// The runs of `map` that reach into some frames.
+    public func runs(in frames: Range<UInt64>) -> ArraySlice<Pages> {
+        let from = firstRun(reaching: frames.lowerBound)
+        var to = from
+        while to < map.count, map[to].first < frames.upperBound { to += 1 }
+        return map[from..<to]
+    }
+
+    /// The frames of which another state may say something else: one range that has them all.
+    public func changedFrames(from before: AbstractState) -> Range<UInt64>? {
+        if map == before.map { return nil }
+        var first = 0
+        while first < min(map.count, before.map.count), map[first] == before.map[first] { first += 1 }
+        var last = 0
+        while last < min(map.count, before.map.count) - first,
+            map[map.count - 1 - last] == before.map[before.map.count - 1 - last]
+        { last += 1 }
+        let mine = map[first..<map.count - last]
+        let theirs = before.map[first..<before.map.count - last]
+        var start = min(mine.first?.first ?? .max, theirs.first?.first ?? .max)
+        var end = max(mine.last?.end ?? 0, theirs.last?.end ?? 0)
+        // A run that both begin with, or end with, differs only in how far it goes.
+        if let mine = mine.first, let theirs = theirs.first, mine.first == theirs.first, mine.page == theirs.page {
+            start = min(mine.end, theirs.end)
+        }
+        if let mine = mine.last, let theirs = theirs.last, mine.end == theirs.end, mine.page == theirs.page {
+            end = max(mine.first, theirs.first)
+        }
+        return start < end ? start..<end : nil
+    }
+
     /// Index of the first run that ends behind a frame.
     private func firstRun(reaching frame: UInt64) -> Int {
         var low = 0
@@ -216,5 +247,6 @@ public struct Disagreement: Error, CustomStringConvertible {
     /// What was seen, and what was due.
     public let description: String
 
-    init(_ description: String) { self.description = description }
+    /// What was seen, and what was due.
+    public init(_ description: String) { self.description = description }
 }

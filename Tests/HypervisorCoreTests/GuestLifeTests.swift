@@ -5,6 +5,7 @@
 import Arm
 import HypervisorInterface
 import Machine
+import SearchKit
 import SimulatedMachine
 import Testing
 

@@ -6,6 +6,7 @@
 import Arm
 import HypervisorInterface
 import Machine
+import SearchKit
 import SimulatedMachine
 import Specification
 import Testing
@@ -15,6 +16,7 @@ import Testing
 /// A host that does random things.
 struct RandomHost {
     let bench: HostBench
+    let auditor: Auditor
     var state: AbstractState
     var random: SeededGenerator
 
@@ -23,6 +25,7 @@ struct RandomHost {
         var state = AbstractState(bench.plan.installation)
         state.confineAll()
         self.state = state
+        auditor = Auditor(bench, state)
         random = SeededGenerator(seed: seed)
     }
 
@@ -71,8 +74,18 @@ struct RandomHost {
         }
     }
 
-    /// One step: a call or an access.
+    /// One step: a call or an access, after which everything that it may have changed is compared.
     mutating func step() throws {
+        try deed()
+        try audit()
+    }
+
+    /// Whatever has changed must be as the specification has it now.
+    func audit() throws {
+        if let first = auditor.differences(from: state).first { throw Failure(first) }
+    }
+
+    private mutating func deed() throws {
         let cpu = Int(below(UInt64(bench.plan.cpuCount)))
         if below(4) == 0 {
             try access(on: cpu)
@@ -115,12 +128,6 @@ struct RandomHost {
     func compare(stride: UInt64 = 1) throws {
         if let first = bench.differences(from: state, stride: stride).first { throw Failure(first) }
         if let first = bench.machine.violations.first { throw Failure(first.description) }
-        let cpu = bench.machine[cpu: 0]
-        let pages = bench.hypervisor.memory.withLock(on: cpu) { ($0.hypervisorPages, $0.pool.freePages) }
-        if pages.0 != state.count(.installed) + state.count(.donated) + state.count(.machine) {
-            throw Failure("\(pages.0) pages are counted as the hypervisor's")
-        }
-        if pages.1 > pages.0 { throw Failure("\(pages.1) pages are free of \(pages.0)") }
     }
 
     struct Failure: Error, CustomStringConvertible {

@@ -4,6 +4,7 @@
 // every exit and every register that a guest finds is held against the specification.
 
 import HypervisorInterface
+import SearchKit
 import SimulatedMachine
 import Specification
 import Testing

@@ -6,6 +6,7 @@
 import Arm
 import HypervisorInterface
 import Machine
+import SearchKit
 import SimulatedMachine
 import Specification
 import Testing
@@ -135,6 +136,11 @@ private struct RandomHypervisorUser {
     }
 
     mutating func step() throws {
+        try deed()
+        try host.audit()
+    }
+
+    private mutating func deed() throws {
         let cpu = Int(below(UInt64(bench.plan.cpuCount)))
         // The host does with its own MMU what it likes.
         if below(8) == 0 {

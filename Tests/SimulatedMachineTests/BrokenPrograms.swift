@@ -280,7 +280,7 @@ let brokenPrograms: [TableProgram] = [
 
 @Suite("Programs that use tables wrongly")
 struct BrokenProgramTests {
-    @Test("is caught, by name", arguments: brokenPrograms)
+    @Test("is caught, by name", arguments: brokenPrograms + brokenCachePrograms + brokenOrderPrograms)
     func isCaught(_ program: TableProgram) throws {
         let bench = Bench(stage2: program.hasStage2)
         #expect(bench.machine.violations.isEmpty)

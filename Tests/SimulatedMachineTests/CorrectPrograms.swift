@@ -202,7 +202,7 @@ let correctPrograms: [TableProgram] = [
 
 @Suite("Programs that use tables rightly")
 struct CorrectProgramTests {
-    @Test("is left alone", arguments: correctPrograms)
+    @Test("is left alone", arguments: correctPrograms + correctCachePrograms + correctOrderPrograms)
     func passes(_ program: TableProgram) {
         let bench = Bench(stage2: program.hasStage2)
         program.body(bench)

@@ -40,7 +40,7 @@ extension SimulatedMachine {
             if was != now {
                 _ = breakTranslation(cpu, tree: record.tree, input: input, level: level, .leaf(was), benign: true)
             }
-            if regime == .stage2 { checkGiven(cpu, now, pages: 1 << WalkShape.entryShift(level)) }
+            if regime == .stage2 { checkGiven(cpu, now, pages: 1 << WalkShape.entryShift(level), tree: record.tree) }
         case (.table(let was, let limits), .table(let now, let newLimits)) where was == now && limits == newLimits:
             break
         default:
@@ -79,7 +79,7 @@ extension SimulatedMachine {
         switch reading {
         case .fault: break
         case .leaf(let leaf):
-            if regime == .stage2 { checkGiven(cpu, leaf, pages: pages) }
+            if regime == .stage2 { checkGiven(cpu, leaf, pages: pages, tree: record.tree) }
         case .table(let next, _):
             attach(cpu, next, tree: record.tree, level: record.level + 1, input: input)
         }

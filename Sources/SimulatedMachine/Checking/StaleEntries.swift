@@ -53,6 +53,9 @@ extension SimulatedMachine {
     ) -> UInt64 {
         let serial = nextSerial
         nextSerial += 1
+        if case .leaf(let leaf) = target, trees[tree].regime == .stage2, !benign {
+            noteDeparture(leaf, pages: 1 << WalkShape.entryShift(level), of: trees[tree].vmid)
+        }
         stale.append(
             StaleEntry(
                 serial: serial, regime: trees[tree].regime, vmid: trees[tree].vmid,
@@ -88,6 +91,7 @@ extension SimulatedMachine {
                     if state.isCleaning { state.isDirtyInCache = false }
                     state.isCleaning = false
                 }
+                departures.finishCleaning(memory.frames[index])
             }
             cpus[cpu].cleaningSlots.removeAll(keepingCapacity: true)
         }

@@ -42,6 +42,10 @@ public struct Violation: Sendable, CustomStringConvertible {
         /// The host got a page while EL2's own stores to it were not cleaned to the point of
         /// coherency: a non-cacheable mapping of the host would read what was there before.
         case notCleaned
+        /// A world got a page of which another's cache lines may be left (`Departures`).
+        case linesLeft
+        /// A CPU relied on another's store without a release and an acquire in between (`AccessOrder`).
+        case unorderedAccess
         /// The host wrote to a page that holds a live table.
         case hostWroteTable
         /// EL2 touched a system register that this CPU does not have.

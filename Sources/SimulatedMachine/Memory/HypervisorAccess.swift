@@ -82,6 +82,7 @@ extension SimulatedMachine {
         }
         guard let slot = translate(cpu, address, writing: false) else { return 0 }
         let word = memory.word(slot, Int(address & 0xFFF) >> 3)
+        if order != nil { orderLoad(cpu, memory.frames[slot.index] << pageShift | address & 0xFF8) }
         if size == 8 { return word }
         return address & 4 == 0 ? word & 0xFFFF_FFFF : word >> 32
     }
@@ -114,6 +115,8 @@ extension SimulatedMachine {
 
     private func storeWord(_ cpu: Int, _ slot: PhysicalMemory.Slot, _ index: Int, old: UInt64, new: UInt64) {
         settleIfUnused(slot)
+        if order != nil { orderStore(cpu, memory.frames[slot.index] << pageShift | UInt64(index) << 3) }
+        writtenWords?.append(memory.frames[slot.index] << pageShift | UInt64(index) << 3)
         memory.setWord(slot, index, new)
         if memory.states[slot.index].isTable {
             tableStore(cpu, frame: memory.frames[slot.index], index: index, old: old, new: new)
@@ -138,6 +141,8 @@ extension SimulatedMachine {
         guard let slot = translate(cpu, address, writing: true) else { return }
         let frame = memory.frames[slot.index]
         settleIfUnused(slot)
+        order?.storePage(frame, by: cpu)
+        writtenWords?.append(frame << pageShift)
         if memory.states[slot.index].isTable {
             report(.tableReused, cpu: cpu, "page \(hex(frame)) is zeroed while walkers may read it as a table")
             for index in 0..<512 {
@@ -152,6 +157,7 @@ extension SimulatedMachine {
     func cleanPage(_ cpu: Int, _ address: UInt64) {
         guard let slot = translate(cpu, address, writing: false) else { return }
         memory.withState(slot) { $0.isCleaning = true }
+        cleanDeparted(memory.frames[slot.index])
         cpus[cpu].cleaningSlots.append(slot.index)
     }
 }

@@ -30,6 +30,15 @@ final class PhysicalMemory {
     private var chunks: [Int32] = []
     private var words: [UInt64] = []
     private(set) var states: [PageState] = []
+    /// What words held before, in the order in which they changed; only kept while somebody may want to go back.
+    private var changes: [Change] = []
+    private(set) var keepsChanges = false
+
+    private struct Change {
+        var place: Int
+        var old: UInt64
+    }
+
     private(set) var frames: [UInt64] = []
 
     /// RAM at the given ranges.
@@ -79,13 +88,20 @@ final class PhysicalMemory {
 
     /// Makes all words of a page zero.
     func zero(_ slot: Slot) {
+        if keepsChanges {
+            for place in slot.index << 9..<(slot.index + 1) << 9 where words[place] != 0 {
+                changes.append(Change(place: place, old: words[place]))
+            }
+        }
         words.replaceSubrange(slot.index << 9..<(slot.index + 1) << 9, with: Self.zeroPage)
     }
 
     func word(_ slot: Slot, _ index: Int) -> UInt64 { words[slot.index << 9 | index] }
 
     func setWord(_ slot: Slot, _ index: Int, _ value: UInt64) {
-        words[slot.index << 9 | index] = value
+        let place = slot.index << 9 | index
+        if keepsChanges { changes.append(Change(place: place, old: words[place])) }
+        words[place] = value
     }
 
     func state(_ slot: Slot) -> PageState { states[slot.index] }
@@ -99,5 +115,31 @@ final class PhysicalMemory {
         guard contains(address >> pageShift) else { return nil }
         guard let slot = existingSlot(address >> pageShift) else { return Self.junk }
         return word(slot, Int(address & 0xFFF) >> 3)
+    }
+
+    /// What is needed to come back to a moment.
+    struct Moment {
+        fileprivate let changes: Int
+        fileprivate let states: [PageState]
+    }
+
+    /// Remembers this moment.
+    func mark() -> Moment {
+        keepsChanges = true
+        return Moment(changes: changes.count, states: states)
+    }
+
+    /// All words are what they were at a moment, which must lie before all others that are still wanted.
+    /// Pages touched since then hold junk again.
+    func goBack(to moment: Moment) {
+        while changes.count > moment.changes {
+            let change = changes.removeLast()
+            words[change.place] = change.old
+        }
+        let touched = states.count
+        states = moment.states
+        if states.count < touched {
+            states.append(contentsOf: repeatElement(PageState(), count: touched - states.count))
+        }
     }
 }

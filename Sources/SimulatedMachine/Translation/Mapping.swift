@@ -63,6 +63,37 @@ extension SimulatedMachine {
         return mapping(shape, .stage2)
     }
 
+    /// The leaves of a stage-2 that reach into some input pages, one by one, as `stage2Mapping`.
+    /// - Returns: the frames of the tables that were read.
+    @discardableResult
+    public func visitStage2(
+        vttbr: UInt64, vtcr: UInt64, pages: Range<UInt64>, _ body: (MappedRun) -> Void
+    ) -> [UInt64] {
+        guard let shape = WalkShape(vttbr: vttbr, vtcr: vtcr) else { return [] }
+        return visitLeaves(shape, .stage2, pages, body)
+    }
+
+    /// The leaves of EL2's stage-1 on a CPU that reach into some input pages.
+    public func visitHypervisor(_ cpu: SimulatedCPU, pages: Range<UInt64>, _ body: (MappedRun) -> Void) {
+        guard let tree = cpus[cpu.index].hypervisorTree else { return }
+        visitLeaves(trees[tree].shape, .hypervisor, pages, body)
+    }
+
+    @discardableResult
+    private func visitLeaves(
+        _ shape: WalkShape, _ regime: Regime, _ pages: Range<UInt64>, _ body: (MappedRun) -> Void
+    ) -> [UInt64] {
+        var read: [UInt64] = []
+        forEachLeaf(shape, regime, in: pages, reading: &read) { input, leaf, level in
+            body(
+                MappedRun(
+                    input: input, frame: leaf.frame, pages: 1 << WalkShape.entryShift(level),
+                    readable: leaf.readable, writable: leaf.writable, executable: leaf.executable,
+                    memory: leaf.memory))
+        }
+        return read
+    }
+
     /// The leaves of the host's stage-2, by size.
     public func hostLeaves(_ cpu: SimulatedCPU) -> LeafCount? {
         guard let tree = cpus[cpu.index].stage2Tree else { return nil }
@@ -104,24 +135,36 @@ extension SimulatedMachine {
     private func forEachLeaf(
         _ shape: WalkShape, _ regime: Regime, _ body: (UInt64, Reading.Leaf, UInt8) -> Void
     ) {
-        for page in 0..<shape.rootPages {
-            visit(
-                shape.root + page, shape.startLevel,
-                page << (WalkShape.entryShift(shape.startLevel) + 9), regime, body)
+        var read: [UInt64] = []
+        forEachLeaf(shape, regime, in: 0..<1 << (shape.inputBits - pageShift), reading: &read, body)
+    }
+
+    private func forEachLeaf(
+        _ shape: WalkShape, _ regime: Regime, in pages: Range<UInt64>, reading read: inout [UInt64],
+        _ body: (UInt64, Reading.Leaf, UInt8) -> Void
+    ) {
+        let shift = WalkShape.entryShift(shape.startLevel) + 9
+        for page in 0..<shape.rootPages where page << shift < pages.upperBound && (page + 1) << shift > pages.lowerBound
+        {
+            visit(shape.root + page, shape.startLevel, page << shift, regime, pages, &read, body)
         }
     }
 
     private func visit(
-        _ table: UInt64, _ level: UInt8, _ input: UInt64, _ regime: Regime,
-        _ body: (UInt64, Reading.Leaf, UInt8) -> Void
+        _ table: UInt64, _ level: UInt8, _ input: UInt64, _ regime: Regime, _ pages: Range<UInt64>,
+        _ read: inout [UInt64], _ body: (UInt64, Reading.Leaf, UInt8) -> Void
     ) {
         guard let slot = memory.existingSlot(table) else { return }
-        for index in 0..<512 {
-            guard memory.word(slot, index) & 1 == 1 else { continue }
-            let first = input + UInt64(index) << WalkShape.entryShift(level)
+        read.append(table)
+        let shift = WalkShape.entryShift(level)
+        let from = pages.lowerBound > input ? Int(min(512, (pages.lowerBound - input) >> shift)) : 0
+        let to = Int(min(512, (pages.upperBound - input + (1 << shift) - 1) >> shift))
+        for index in from..<max(from, to) {
+            guard memory.word(slot, index) & 1 == 1 || !pending.isEmpty else { continue }
+            let first = input + UInt64(index) << shift
             switch Reading(walkerWord(table: table, index: UInt64(index)), level: level, regime: regime) {
             case .fault: break
-            case .table(let next, _): visit(next, level + 1, first, regime, body)
+            case .table(let next, _): visit(next, level + 1, first, regime, pages, &read, body)
             case .leaf(let leaf): if leaf.accessFlag { body(first, leaf, level) }
             }
         }

@@ -162,7 +162,7 @@ extension SimulatedMachine {
             case .fault: break
             case .table(let next, _): attach(cpu, next, tree: tree, level: level + 1, input: first)
             case .leaf(let leaf):
-                if regime == .stage2 { checkGiven(cpu, leaf, pages: 1 << WalkShape.entryShift(level)) }
+                if regime == .stage2 { checkGiven(cpu, leaf, pages: 1 << WalkShape.entryShift(level), tree: tree) }
             }
         }
     }
@@ -188,8 +188,12 @@ extension SimulatedMachine {
 
     /// A host leaf became valid: what EL2 itself wrote there must have left the caches, because the
     /// host may map the page non-cacheable (D8.6.5 only ever makes a type stricter).
-    func checkGiven(_ cpu: Int, _ leaf: Reading.Leaf, pages: UInt64) {
+    func checkGiven(_ cpu: Int, _ leaf: Reading.Leaf, pages: UInt64, tree: Int) {
         guard configuration.checksCacheMaintenance else { return }
+        // With HCR_EL2.FWB and such a leaf nobody reads or writes around the caches.
+        let isForced = cpus[cpu][.hcrEL2] >> 46 & 1 == 1 && leaf.isForcedWriteBack
+        guard !isForced else { return }
+        checkDepartures(cpu, leaf, pages: pages, for: trees[tree].vmid)
         func check(_ index: Int) {
             guard memory.states[index].isDirtyInCache else { return }
             report(

@@ -6,6 +6,7 @@ import Arm
 import CBootProtocol
 import HypervisorInterface
 import Machine
+import SearchKit
 import SimulatedMachine
 import Testing
 

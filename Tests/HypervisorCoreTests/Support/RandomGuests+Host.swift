@@ -6,6 +6,7 @@
 import Arm
 import HypervisorInterface
 import Machine
+import SearchKit
 import SimulatedMachine
 import Specification
 
@@ -17,6 +18,11 @@ extension RandomGuests {
 
     /// One step of the host on a CPU that runs no guest.
     func step(on cpu: Int) throws {
+        try deed(on: cpu)
+        if let first = auditor.differences(from: state).first { throw RandomHost.Failure(first) }
+    }
+
+    private func deed(on cpu: Int) throws {
         count += below(100)
         for processor in bench.machine.allCPUs { processor.write(.cntpctEL0, count) }
         if state.machines.count < 3, below(4) == 0 { try makeVM(on: cpu) }

@@ -6,6 +6,7 @@
 import Arm
 import HypervisorInterface
 import Machine
+import SearchKit
 import SimulatedMachine
 import Specification
 
@@ -27,6 +28,7 @@ final class RandomGuests: SimulatedGuest, @unchecked Sendable {
     // Safety of `@unchecked Sendable`: as for the machine, one thread at a time.
 
     let bench: HostBench
+    let auditor: Auditor
     var state: AbstractState
     var random: SeededGenerator
     /// What each CPU runs.
@@ -47,6 +49,7 @@ final class RandomGuests: SimulatedGuest, @unchecked Sendable {
             CPUFeatures(plan.identification), firmwareCalls: plan.cpuCount > 2 ? [0x8000_3FFF] : [])
         state = AbstractState(installation)
         state.confineAll()
+        auditor = Auditor(bench, state)
         random = SeededGenerator(seed: seed)
         bench.machine.guest = self
     }

@@ -3,52 +3,69 @@
 // The part of a take-over that is not the hypervisor's: what the host module puts into memory, the
 // registers that the kernel's stub leaves, and what `enter` does before Swift code runs.
 
-import Arm
+public import Arm
 import CBootProtocol
 import Machine
-import SimulatedMachine
-import Specification
+public import SimulatedMachine
+public import Specification
 
 /// What a simulated machine looks like to the host module.
-struct Plan {
-    var cpuCount = 2
+public struct Plan: Sendable {
+    /// CPUs.
+    public var cpuCount = 2
     /// RAM, firmware's RAM and forbidden pages, by frame; sorted and disjoint.
-    var ranges: [Pages] = [
+    public var ranges: [Pages] = [
         Pages(first: 0x8000, count: 0x10, .denied),
         Pages(first: 0x40000, count: 0x3F00, .host),
         Pages(first: 0x43F00, count: 0x80, .firmware),
     ]
     /// Superpages behind the image's own.
-    var moreSuperpages: [UInt64] = [0x40C00, 0x41200]
+    public var moreSuperpages: [UInt64] = [0x40C00, 0x41200]
     /// First frame of the image.
-    var imageBase: UInt64 = 0x40400
-    var identification = SimulatedMachine.Configuration().identification
+    public var imageBase: UInt64 = 0x40400
+    /// Identification registers of all CPUs.
+    public var identification = SimulatedMachine.Configuration().identification
     /// For each CPU its lengths of scalable vectors.
-    var vectorLengths = SimulatedMachine.Configuration().vectorLengths
+    public var vectorLengths = SimulatedMachine.Configuration().vectorLengths
     /// What a shorter length does to vector registers.
-    var shorterVectors = VectorRegisters.Shortening.keeps
+    public var shorterVectors = VectorRegisters.Shortening.keeps
     /// Words of the boot block to change before the hypervisor reads it, by offset.
-    var corruptions: [Int32: UInt64] = [:]
+    public var corruptions: [Int32: UInt64] = [:]
 
-    static let imagePages: UInt64 = 16
-    static let textPages: UInt64 = 8
-    static let readOnlyPages: UInt64 = 2
-    static let bootPages: UInt64 = 3
-    static let perCPUPages = UInt64(MARTLET_PERCPU_SIZE / MARTLET_PAGE_SIZE)
+    /// A machine of two CPUs with 63 MiB of RAM at 1 GiB.
+    public init() {}
 
-    var superpages: [UInt64] { [imageBase] + moreSuperpages }
-    var bootBlock: UInt64 { imageBase + Self.imagePages }
-    var temporaryRoot: UInt64 { bootBlock + Self.bootPages }
+    /// Pages of the image.
+    public static let imagePages: UInt64 = 16
+    /// Pages of its code.
+    public static let textPages: UInt64 = 8
+    /// Pages of its constants.
+    public static let readOnlyPages: UInt64 = 2
+    /// Pages of the boot block.
+    public static let bootPages: UInt64 = 3
+    /// Pages of one CPU's area, the first of which is never mapped.
+    public static let perCPUPages = UInt64(MARTLET_PERCPU_SIZE / MARTLET_PAGE_SIZE)
+
+    /// First frames of all superpages.
+    public var superpages: [UInt64] { [imageBase] + moreSuperpages }
+    /// First frame of the boot block.
+    public var bootBlock: UInt64 { imageBase + Self.imagePages }
+    /// Root of the temporary tables.
+    public var temporaryRoot: UInt64 { bootBlock + Self.bootPages }
     /// A root, a level-1 table and a level-2 table for each superpage at most.
-    var temporaryPages: UInt64 { 1 + 2 * UInt64(superpages.count) }
-    var perCPUBase: UInt64 { temporaryRoot + temporaryPages }
-    var poolStart: UInt64 { perCPUBase + UInt64(cpuCount) * Self.perCPUPages }
-    var poolEnd: UInt64 { imageBase + 512 }
+    public var temporaryPages: UInt64 { 1 + 2 * UInt64(superpages.count) }
+    /// First frame of the CPUs' areas.
+    public var perCPUBase: UInt64 { temporaryRoot + temporaryPages }
+    /// First frame that the image's superpage has left.
+    public var poolStart: UInt64 { perCPUBase + UInt64(cpuCount) * Self.perCPUPages }
+    /// The frame behind the image's superpage.
+    public var poolEnd: UInt64 { imageBase + 512 }
 
-    func affinity(_ cpu: Int) -> UInt64 { UInt64(cpu >> 4) << 8 | UInt64(cpu & 15) }
+    /// A CPU's affinity.
+    public func affinity(_ cpu: Int) -> UInt64 { UInt64(cpu >> 4) << 8 | UInt64(cpu & 15) }
 
     /// The same, for the specification.
-    var installation: Installation {
+    public var installation: Installation {
         Installation(
             ranges: ranges, superpages: superpages, affinities: (0..<cpuCount).map(affinity),
             inputBits: CPUFeatures(identification).physicalAddressBits,
@@ -56,7 +73,7 @@ struct Plan {
     }
 
     /// A machine with this memory, all of whose CPUs run a host kernel that booted at EL2.
-    func machine() -> SimulatedMachine {
+    public func machine() -> SimulatedMachine {
         var configuration = SimulatedMachine.Configuration()
         configuration.cpuCount = cpuCount
         configuration.identification = identification
@@ -76,7 +93,7 @@ struct Plan {
     }
 
     /// What an nVHE kernel's start-up code leaves in EL2's registers.
-    func leaveAsKernel(_ cpu: SimulatedCPU, _ features: CPUFeatures) {
+    public func leaveAsKernel(_ cpu: SimulatedCPU, _ features: CPUFeatures) {
         cpu.write(.hcrEL2, 1 << 31 | 1 << 40 | 1 << 41)
         cpu.write(.cptrEL2, 0x33FF)
         cpu.write(.mdcrEL2, 6)
@@ -95,7 +112,7 @@ struct Plan {
     }
 
     /// Image header, boot block and temporary tables, as the module writes them.
-    func load(into machine: SimulatedMachine) {
+    public func load(into machine: SimulatedMachine) {
         func poke(_ frame: UInt64, _ offset: UInt64, _ value: UInt64) {
             machine.poke(Address(frame << pageShift | offset), value)
         }
@@ -159,13 +176,13 @@ struct Plan {
     }
 
     /// What `enter` does on a CPU before Swift code runs: the temporary tables come into use.
-    func enter(_ cpu: SimulatedCPU) {
+    public func enter(_ cpu: SimulatedCPU) {
         cpu.invalidateLocalTLB()
         useTables(cpu, root: temporaryRoot)
     }
 
     /// EL2's MMU goes on with a root.
-    func useTables(_ cpu: SimulatedCPU, root: UInt64) {
+    public func useTables(_ cpu: SimulatedCPU, root: UInt64) {
         cpu.write(.mairEL2, 0xFF)
         cpu.write(.tcrEL2, Stage1Control.bits(physicalAddressBits: CPUFeatures(identification).physicalAddressBits))
         cpu.write(.ttbr0EL2, root << pageShift)

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// What a test reads of the hypervisor's own state to hold it against the specification. No image
+// calls any of this.
+
+package import Arm
+package import HypervisorInterface
+import Machine
+
+extension Hypervisor {
+    /// What the ledger says of a page of RAM, exactly; nil for a frame that is no RAM.
+    package func ownership(of frame: Frame<HostPhysical>, on processor: P) -> PageState? {
+        memory.withLock(on: processor) { state in
+            state.map.kind(of: frame, on: processor) == .ram ? state.ledger.state(of: frame, on: processor) : nil
+        }
+    }
+
+    /// What the ledger says of a page, as the host may know it.
+    package func report(of frame: Frame<HostPhysical>, on processor: P) -> PageReport {
+        memory.withLock(on: processor) { $0.report(frame, on: processor) }
+    }
+
+    /// Pages of the pool that nothing uses.
+    package func freePages(on processor: P) -> UInt64 { memory.withLock(on: processor) { $0.pool.freePages } }
+
+    /// Pages that the hypervisor counts as its own.
+    package func ownPages(on processor: P) -> UInt64 { memory.withLock(on: processor) { $0.hypervisorPages } }
+
+    /// Pages that the VM of a handle has left for tables; 0 if there is none.
+    package func freeTablePages(of number: UInt64, on processor: P) -> UInt64 {
+        memory.withLock(on: processor) { state in
+            guard let handle = VMHandle(alleged: number), let vm = state.machines[handle] else { return 0 }
+            return vm.load(.freeCount, on: processor)
+        }
+    }
+
+    /// Whether the guest of a handle has memory at a page.
+    package func hasMemory(_ number: UInt64, at page: UInt64, on processor: P) -> Bool {
+        memory.withLock(on: processor) { state in
+            // Once its pages are being returned, its root is one of a list of pages, and no table any more.
+            guard let handle = VMHandle(alleged: number), let vm = state.machines[handle],
+                vm.phase(on: processor) != .returning, let table = vm.table(on: processor)
+            else { return false }
+            return table.lookup(page, on: processor).descriptor != .invalid
+        }
+    }
+
+    /// The slot of the VM table that a handle names.
+    package static func slot(of number: UInt64) -> UInt8? {
+        VMHandle(alleged: number).map { UInt8(truncatingIfNeeded: $0.slot) }
+    }
+}
