@@ -29,27 +29,27 @@ struct martlet_touched martlet_kernel_user_touched(u64 user, u64 end)
 	for (entries = 0; found.address < end && entries < MOST_ENTRIES; entries++) {
 		pgd_t *pgd = pgd_offset(current->mm, found.address);
 		p4d_t *p4d;
-		pud_t *pud;
-		pmd_t *pmd, middle;
+		pud_t upper;
+		pmd_t middle;
 
 		next = pgd_addr_end(found.address, end);
 		if (!pgd_none(READ_ONCE(*pgd))) {
 			p4d = p4d_offset(pgd, found.address);
 			next = p4d_addr_end(found.address, end);
 			if (!p4d_none(READ_ONCE(*p4d))) {
-				pud = pud_offset(p4d, found.address);
+				/* What is a table now may be a block when it is read again. */
+				upper = READ_ONCE(*pud_offset(p4d, found.address));
 				next = pud_addr_end(found.address, end);
-				if (!pud_none(READ_ONCE(*pud))) {
-					if (pud_leaf(READ_ONCE(*pud)))
+				if (!pud_none(upper)) {
+					if (!pud_present(upper) || pud_leaf(upper))
 						goto touched;
-					pmd = pmd_offset(pud, found.address);
+					middle = READ_ONCE(*pmd_offset(&upper, found.address));
 					next = pmd_addr_end(found.address, end);
-					middle = READ_ONCE(*pmd);
 					if (!pmd_none(middle)) {
 						/* A block, or one on its way to another place. */
 						if (!pmd_present(middle) || pmd_leaf(middle))
 							goto touched;
-						if (is_touched(READ_ONCE(*pte_offset_kernel(pmd, found.address))))
+						if (is_touched(READ_ONCE(*pte_offset_kernel(&middle, found.address))))
 							goto touched;
 						next = found.address + PAGE_SIZE;
 					}
