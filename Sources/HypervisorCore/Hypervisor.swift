@@ -101,6 +101,9 @@ public struct Hypervisor<P: GuestProcessor>: ~Copyable {
         return left == 0 ? .finalised : .deprivileging
     }
 
+    /// Whether the phase is `finalised`.
+    var isFinal: Bool { outside.load(ordering: .acquiring) == 0 }
+
     /// Root of EL2's own tables.
     public func hypervisorRoot(on processor: P) -> Frame<HostPhysical> {
         memory.withLock(on: processor) { $0.hypervisorTable.root }

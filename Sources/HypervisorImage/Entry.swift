@@ -28,6 +28,7 @@ public func hostTrap(_ frame: UnsafeMutableRawPointer, _ page: UInt64) {
         let outcome = RootStorage<Root>.borrow { root in
             unsafe root.hypervisor.hostTrap(cpu.index, data: Address(page), &frame.pointee, on: processor)
         }
+        if case .answered = outcome { return }
         unsafe finish(outcome, frame, cpu, on: processor)
     } else {
         unsafe trapBeforeInitialisation(frame, cpu, on: processor)

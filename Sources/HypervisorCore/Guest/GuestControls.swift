@@ -49,12 +49,14 @@ extension VCPUPage {
     func address(_ control: Control) -> Address<HypervisorVirtual> { address(.controls, control.rawValue) }
 
     /// Input bits of the VM's stage-2, from VTCR_EL2.T0SZ.
+    @inline(__always)
     func inputBits(on processor: some Processor) -> UInt64 {
         64 &- (processor.load64(address(.vtcr)) & 0x3F)
     }
 
     /// Whether the VM's stage-2 maps a page below its end: the walk that the CPU makes, from VTTBR_EL2 as
     /// VTCR_EL2 says. The memory lock is held.
+    @inline(__always)
     func isMapped(_ page: UInt64, on processor: some Processor) -> Bool {
         let (control, base) = processor.loadPair64(address(.vtcr))
         // SL0: 2 starts at level 0. The mask keeps speculation within the root.

@@ -13,11 +13,12 @@ extension Hypervisor {
         _ guest: inout RunningGuest, _ data: Address<HypervisorVirtual>, on processor: P
     ) -> GuestTrapOutcome {
         let syndrome = ExceptionSyndrome(bits: processor.read(.esrEL2))
-        if syndrome.isDataAbortLower { return memoryAbort(syndrome, .data, &guest, on: processor) }
+        if syndrome.isDataAbortLower { return dataAbort(syndrome, &guest, on: processor) }
         return answerOther(syndrome, &guest, data, on: processor)
     }
 
     /// Everything but aborts of data accesses, which are what devices live by.
+    @inline(never)
     private func answerOther(
         _ syndrome: ExceptionSyndrome, _ guest: inout RunningGuest, _ data: Address<HypervisorVirtual>,
         on processor: P
@@ -42,7 +43,7 @@ extension Hypervisor {
         case .systemRegister:
             return registerAccess(syndrome, &guest, on: processor)
         case .instructionAbortLower:
-            return memoryAbort(syndrome, .fetch, &guest, on: processor)
+            return fetchAbort(syndrome, &guest, on: processor)
         case .scalableVectors, .unknown, .instructionAbortSame, .dataAbortLower, .dataAbortSame, nil:
             injectUndefined(vcpu, on: processor)
             return .resumes
@@ -96,11 +97,21 @@ extension Hypervisor {
     }
 
     /// Whether a translation fault is over: another CPU was between break and make.
+    @inline(__always)
     private func isMappedNow(_ page: UInt64, _ vcpu: VCPUPage, on processor: P) -> Bool {
         memory.withLock(on: processor) { _ in vcpu.isMapped(page, on: processor) }
     }
 
+    private func dataAbort(
+        _ syndrome: ExceptionSyndrome, _ guest: inout RunningGuest, on processor: P
+    ) -> GuestTrapOutcome { memoryAbort(syndrome, .data, &guest, on: processor) }
+
+    private func fetchAbort(
+        _ syndrome: ExceptionSyndrome, _ guest: inout RunningGuest, on processor: P
+    ) -> GuestTrapOutcome { memoryAbort(syndrome, .fetch, &guest, on: processor) }
+
     /// An abort at stage-2.
+    @inline(__always)
     private func memoryAbort(
         _ syndrome: ExceptionSyndrome, _ kind: AbortKind, _ guest: inout RunningGuest, on processor: P
     ) -> GuestTrapOutcome {
@@ -123,6 +134,7 @@ extension Hypervisor {
     }
 
     /// Only the host can help.
+    @inline(never)
     private func memoryFault(
         _ address: UInt64, _ kind: FaultKind, _ pending: PendingAccess, _ guest: inout RunningGuest, on processor: P
     ) -> GuestTrapOutcome {

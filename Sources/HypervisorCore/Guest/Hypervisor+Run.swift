@@ -93,8 +93,9 @@ extension Hypervisor {
         let abort = complete(arguments, guest.vcpu, on: processor)
         // From here to the way back a panic has no host to return to.
         processor.store64(data.advanced(by: UInt64(MARTLET_PERCPU_HAS_HOST)), 0)
-        let profiling = groups.contains(.recording) ? ProfilingControls(stoppedOn: processor, features) : nil
-        let counters = PerformanceCounters(stoppedOn: processor, features, for: guest.kind)
+        let groups = groups
+        let profiling = groups.isDisjoint(with: .recording) ? nil : ProfilingControls(stoppedOn: processor, groups)
+        let counters = PerformanceCounters(stoppedOn: processor, groups, for: guest.kind)
         loadGuest(guest, cpu, data, on: processor)
         let host = loadInterruptInterface(arguments, guest.vcpu, &frame, on: processor)
         if let abort { injectExternalAbort(abort, guest.vcpu, on: processor) }
@@ -119,8 +120,8 @@ extension Hypervisor {
         let endCount = storeInterruptInterface(host, arguments, guest.vcpu, &frame, on: processor)
         if guest.hasVectors { restoreHostVectors(guest.vcpu, data, on: processor) }
         loadHost(guest, data, on: processor)
-        counters.resume(on: processor, features, after: guest.kind)
-        profiling?.resume(on: processor, features)
+        counters.resume(on: processor, groups, after: guest.kind)
+        profiling?.resume(on: processor, groups)
         processor.store64(data.advanced(by: UInt64(MARTLET_PERCPU_HAS_HOST)), 1)
         return endCount
     }

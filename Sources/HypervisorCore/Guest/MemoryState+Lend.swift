@@ -209,7 +209,8 @@ extension MemoryState {
         of handle: VMHandle, _ table: PageTable<Stage2Attributes>, on processor: some GuestProcessor,
         _ body: () -> Void
     ) {
-        let profiling = ProfilingControls(stoppedOn: processor, features)
+        let groups = RegisterGroups(features)
+        let profiling = ProfilingControls(stoppedOn: processor, groups)
         let host = processor.read(.vttbrEL2)
         let tcr = processor.read(.tcrEL1)
         let sctlr = processor.read(.sctlrEL1)
@@ -226,6 +227,6 @@ extension MemoryState {
         processor.barrier(.contextSynchronisation)
         processor.write(.tcrEL1, tcr)
         processor.barrier(.contextSynchronisation)
-        profiling.resume(on: processor, features)
+        profiling.resume(on: processor, groups)
     }
 }

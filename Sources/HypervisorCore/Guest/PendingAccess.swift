@@ -94,6 +94,7 @@ enum PendingAccess {
 
 extension FaultKind {
     /// What an instruction that took a data abort does.
+    @inline(__always)
     init(ofDataAbort syndrome: ExceptionSyndrome) {
         let isWrite = syndrome.bits & (1 << 6) != 0
         let isMaintenance = syndrome.bits & (1 << 8) != 0

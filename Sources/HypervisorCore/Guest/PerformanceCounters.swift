@@ -17,16 +17,16 @@ struct PerformanceCounters {
     /// What a protected guest does is not counted: not even what it makes EL2 do. The exception return
     /// synchronises that.
     @inline(__always)
-    init(stoppedOn processor: some Processor, _ features: CPUFeatures, for kind: VMKind) {
-        guard kind == .protected, features.hasPerformanceCounters else { return }
+    init(stoppedOn processor: some Processor, _ groups: RegisterGroups, for kind: VMKind) {
+        guard kind == .protected, groups.contains(.performanceCounters) else { return }
         control = processor.read(.pmcrEL0)
         processor.write(.pmcrEL0, control & ~Self.enable)
     }
 
     /// Gives the host its counters back.
     @inline(__always)
-    func resume(on processor: some Processor, _ features: CPUFeatures, after kind: VMKind) {
-        guard kind == .protected, features.hasPerformanceCounters else { return }
+    func resume(on processor: some Processor, _ groups: RegisterGroups, after kind: VMKind) {
+        guard kind == .protected, groups.contains(.performanceCounters) else { return }
         processor.write(.pmcrEL0, control)
     }
 }

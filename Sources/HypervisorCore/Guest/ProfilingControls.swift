@@ -14,18 +14,17 @@ struct ProfilingControls {
 
     /// Stops the units and waits until they have written what they had. Only then may translation
     /// change: a late record would land wherever the new tables lead.
-    @inline(never)
-    init(stoppedOn processor: some GuestProcessor, _ features: CPUFeatures) {
-        guard features.canRecord else { return }
-        if features.hasStatisticalProfiling {
+    init(stoppedOn processor: some GuestProcessor, _ groups: RegisterGroups) {
+        guard !groups.isDisjoint(with: .recording) else { return }
+        if groups.contains(.statisticalProfiling) {
             profiling = processor.read(.pmscrEL1)
             processor.write(.pmscrEL1, 0)
         }
-        if features.hasTraceFilter {
+        if groups.contains(.traceFilter) {
             trace = processor.read(.trfcrEL1)
             processor.write(.trfcrEL1, 0)
         }
-        if features.hasBranchRecords {
+        if groups.contains(.branchRecords) {
             branches = processor.read(.brbcrEL1)
             processor.write(.brbcrEL1, 0)
         }
@@ -33,16 +32,10 @@ struct ProfilingControls {
     }
 
     /// Gives the host its controls back.
-    @inline(never)
-    func resume(on processor: some GuestProcessor, _ features: CPUFeatures) {
-        guard features.canRecord else { return }
-        if features.hasStatisticalProfiling { processor.write(.pmscrEL1, profiling) }
-        if features.hasTraceFilter { processor.write(.trfcrEL1, trace) }
-        if features.hasBranchRecords { processor.write(.brbcrEL1, branches) }
+    func resume(on processor: some GuestProcessor, _ groups: RegisterGroups) {
+        guard !groups.isDisjoint(with: .recording) else { return }
+        if groups.contains(.statisticalProfiling) { processor.write(.pmscrEL1, profiling) }
+        if groups.contains(.traceFilter) { processor.write(.trfcrEL1, trace) }
+        if groups.contains(.branchRecords) { processor.write(.brbcrEL1, branches) }
     }
-}
-
-extension CPUFeatures {
-    /// Whether the CPU has any unit that writes records of its own.
-    var canRecord: Bool { hasStatisticalProfiling || hasTraceFilter || hasBranchRecords }
 }

@@ -35,21 +35,20 @@ public enum QuickAnswers {
     /// - Parameter page: the vCPU's, with `x0`…`x17` in it.
     @inline(__always)
     public static func answer(_ page: Address<HypervisorVirtual>, on processor: some Processor) -> QuickAnswer {
-        let vcpu = VCPUPage(base: page)
         let syndrome = processor.read(.esrEL2)
+        // HVC, SMC and system registers have consecutive classes.
         let exceptionClass = syndrome >> 26
+        guard exceptionClass &- ExceptionSyndrome.Class.hvc64.rawValue <= 2 else { return .none }
+        let vcpu = VCPUPage(base: page)
         // Another vCPU may have ended the VM.
         guard vcpu.load(.power, on: processor) == VCPUPage.Power.on.rawValue else { return .none }
-        if syndrome & ~identityPlace == identityRead {
+        if exceptionClass == ExceptionSyndrome.Class.systemRegister.rawValue {
             let target = (syndrome >> 5) & 0x1F
-            guard target < savedRegisters else { return .none }
+            guard syndrome & ~identityPlace == identityRead, target < savedRegisters else { return .none }
             let place = (syndrome >> 1 & 7) << 3 | (syndrome >> 17 & 7)
             vcpu.setGeneral(target, vcpu.load(.identity, at: place, on: processor), on: processor)
             return .steppedOver
         }
-        guard exceptionClass == ExceptionSyndrome.Class.hvc64.rawValue
-            || exceptionClass == ExceptionSyndrome.Class.smc64.rawValue
-        else { return .none }
         switch FunctionID(register: vcpu.general(0, on: processor)).rawValue {
         case PSCIFunction.version.rawValue: vcpu.setGeneral(0, powerVersion, on: processor)
         case FunctionID.version.rawValue: vcpu.setGeneral(0, conventionVersion, on: processor)

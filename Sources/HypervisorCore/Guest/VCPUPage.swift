@@ -18,32 +18,33 @@ struct VCPUPage {
 
     init(base: Address<HypervisorVirtual>) { self.base = base }
 
-    /// Fields behind the general registers, PC and PSTATE, whose places assembly knows.
+    /// Fields behind the general registers, PC and PSTATE, whose places assembly knows. What a world
+    /// switch moves by pairs comes first, where one instruction reaches it.
     enum Field: UInt64 {
-        /// CPU that runs it, plus one; 0 if none does.
-        case runner = 0x110
-        /// A power code, and where a CPU_ON starts it.
-        case power = 0x118
-        case startEntry = 0x120
-        case startContext = 0x128
-        /// What the last exit left to be completed, and its parameters.
-        case pending = 0x130
-        case pendingDetail = 0x138
-        case timerControl = 0x140
-        case timerCompare = 0x148
-        /// The affinity that it reads as MPIDR_EL1.
-        case affinity = 0x150
-        case vmcr = 0x158
-        /// ICH_AP0R0…3, then ICH_AP1R0…3.
-        case activePriorities = 0x160
-        /// Quadwords of its longest scalable vector; 0 if it has none. Fixed once.
-        case vectorLength = 0x1A0
         /// EL1's and EL0's system registers, in the order of `WorldSwitch`.
-        case context = 0x200
+        case context = 0x110
+        case timerControl = 0x220
+        case timerCompare = 0x228
+        /// EL2's control registers while it runs, in the order of `Control`.
+        case controls = 0x230
+        /// CPU that runs it, plus one; 0 if none does.
+        case runner = 0x260
+        /// A power code, and where a CPU_ON starts it.
+        case power = 0x268
+        case startEntry = 0x270
+        case startContext = 0x278
+        /// What the last exit left to be completed, and its parameters.
+        case pending = 0x280
+        case pendingDetail = 0x288
+        /// The affinity that it reads as MPIDR_EL1.
+        case affinity = 0x290
+        case vmcr = 0x298
+        /// ICH_AP0R0…3, then ICH_AP1R0…3.
+        case activePriorities = 0x2A0
+        /// Quadwords of its longest scalable vector; 0 if it has none. Fixed once.
+        case vectorLength = 0x2E0
         /// What it reads as the identification registers: eight (op2) for each CRm from 0 to 7.
         case identity = 0x400
-        /// EL2's control registers while it runs, in the order of `Control`.
-        case controls = 0x600
     }
 
     /// FPCR, FPSR, ZCR_EL1 and the vector registers: the pages behind the first, which have room for

@@ -50,6 +50,12 @@ struct MachineSlots: ~Copyable, Sendable {
 
     /// The VM of a handle; nil if it has none.
     subscript(handle: VMHandle) -> VMPage? {
+        @inline(__always)
+        get { page(of: handle) }
+    }
+
+    @inline(__always)
+    private func page(of handle: VMHandle) -> VMPage? {
         // The mask keeps a mispredicted check from reaching past the table.
         let slot = handle.slot & 63
         guard slot == handle.slot, pages[slot] != 0, generations[slot] == handle.generation else { return nil }
@@ -119,6 +125,7 @@ struct VMPage: Sendable {
             HypervisorAddressSpace.identity(frame.address).advanced(by: field.rawValue &+ index &* 8), value)
     }
 
+    @inline(__always)
     func phase(on processor: some Processor) -> Phase {
         Phase(rawValue: load(.phase, on: processor)) ?? .returning
     }
@@ -171,6 +178,7 @@ struct VMPage: Sendable {
     }
 
     /// A vCPU; nil if there is none of that index.
+    @inline(__always)
     func vcpu(_ index: UInt64, on processor: some Processor) -> VCPUPage? {
         guard index < HostCall.maximumVCPUs else { return nil }
         let first = load(.vcpus, at: index & (HostCall.maximumVCPUs &- 1), on: processor)

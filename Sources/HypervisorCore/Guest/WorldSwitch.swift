@@ -116,7 +116,12 @@ struct RegisterGroups: OptionSet, Sendable {
     static let mpam = RegisterGroups(rawValue: 1 << 4)
     static let ras = RegisterGroups(rawValue: 1 << 5)
     static let interruptInterface = RegisterGroups(rawValue: 1 << 6)
-    static let recording = RegisterGroups(rawValue: 1 << 7)
+    static let statisticalProfiling = RegisterGroups(rawValue: 1 << 7)
+    static let traceFilter = RegisterGroups(rawValue: 1 << 8)
+    static let branchRecords = RegisterGroups(rawValue: 1 << 9)
+    static let performanceCounters = RegisterGroups(rawValue: 1 << 10)
+    /// Those of units that write records of their own.
+    static let recording: RegisterGroups = [.statisticalProfiling, .traceFilter, .branchRecords]
     /// Those with controls of EL2.
     static let controls: RegisterGroups = [.hcrx, .fineGrainedTraps, .activityMonitorTraps, .mpam, .ras]
 
@@ -129,7 +134,10 @@ struct RegisterGroups: OptionSet, Sendable {
         if features.hasMPAM { groups.insert(.mpam) }
         if features.hasRAS { groups.insert(.ras) }
         if features.hasGICSystemRegisters { groups.insert(.interruptInterface) }
-        if features.canRecord { groups.insert(.recording) }
+        if features.hasStatisticalProfiling { groups.insert(.statisticalProfiling) }
+        if features.hasTraceFilter { groups.insert(.traceFilter) }
+        if features.hasBranchRecords { groups.insert(.branchRecords) }
+        if features.hasPerformanceCounters { groups.insert(.performanceCounters) }
         self = groups
     }
 }

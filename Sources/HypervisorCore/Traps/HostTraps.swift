@@ -20,8 +20,8 @@ extension Hypervisor {
         // What a host asks for most, by HVC #0.
         let call = FunctionID(register: frame.x[0]).rawValue
         let cause = ExceptionSyndrome(bits: frame.syndrome)
-        if call == HostCall.runVCPU.rawValue, cause.isPlainHypervisorCall, phase == .finalised {
-            frame.x[0] = UInt64(bitPattern: tryToRun(cpu, data, &frame, on: processor).rawValue)
+        if call == HostCall.runVCPU.rawValue, cause.isPlainHypervisorCall, isFinal {
+            tryToRun(cpu, data, &frame, on: processor)
             return .answered
         }
         return otherHostTrap(cpu, &frame, on: processor)
@@ -29,13 +29,13 @@ extension Hypervisor {
 
     private func tryToRun(
         _ cpu: Int, _ data: Address<HypervisorVirtual>, _ frame: inout HostFrame, on processor: P
-    ) -> CallStatus {
+    ) {
         do throws(CallStatus) {
             try run(cpu, data, &frame, on: processor)
-            return .success
+            frame.x[0] = UInt64(bitPattern: CallStatus.success.rawValue)
         } catch {
+            frame.x[0] = UInt64(bitPattern: error.rawValue)
             for index in 1..<4 { frame.x[index] = 0 }
-            return error
         }
     }
 
