@@ -34,6 +34,11 @@ extension Hypervisor {
         }
     }
 
+    /// A trap, with the data page that the vectors would find in TPIDR_EL2.
+    package func hostTrap(_ cpu: Int, _ frame: inout HostFrame, on processor: P) -> HostCallOutcome {
+        hostTrap(cpu, data: HypervisorAddressSpace.identity(boot.dataPage(of: cpu)), &frame, on: processor)
+    }
+
     /// Whether the guest of a handle has memory at a page.
     package func hasMemory(_ number: UInt64, at page: UInt64, on processor: P) -> Bool {
         memory.withLock(on: processor) { state in

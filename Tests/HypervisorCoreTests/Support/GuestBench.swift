@@ -137,10 +137,3 @@ extension HostBench {
 
     func report(_ frame: UInt64) -> PageReport? { PageReport(rawValue: call(.pageReport, frame).x1) }
 }
-
-extension Hypervisor where P == SimulatedCPU {
-    /// A trap, with the data page that the vectors would find in TPIDR_EL2.
-    func hostTrap(_ cpu: Int, _ frame: inout HostFrame, on processor: P) -> HostCallOutcome {
-        hostTrap(cpu, data: HypervisorAddressSpace.identity(boot.dataPage(of: cpu)), &frame, on: processor)
-    }
-}
