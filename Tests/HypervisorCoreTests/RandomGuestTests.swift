@@ -136,7 +136,7 @@ struct RandomGuestTests {
         for seed in UInt64(1)...3 {
             let guests = try RandomGuests(try #require(Self.plans["four CPUs"]), seed: seed)
             do {
-                try Self.steps(1400, guests)
+                try Self.steps(1800, guests)
             } catch {
                 Issue.record("seed \(seed): \(error)")
             }
