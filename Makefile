@@ -7,7 +7,7 @@ NEEDED := 6.3
 LAB := .build/debug/lab
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all images lint sizes run-host bench bench-check bench-profile clean lab
+.PHONY: help setup demo test test-all attack images lint sizes run-host bench bench-check bench-profile clean lab
 
 help:
 	@echo "Martlet: protected KVM for arm64"
@@ -15,6 +15,7 @@ help:
 	@echo "  make demo      boot a stock kernel, take EL2 from it, show what it can no longer see"
 	@echo "  make test      form, unit tests, images, machine code, a short matrix of machines"
 	@echo "  make test-all  the same with every machine"
+	@echo "  make attack    every attack, with and without the defence against it"
 	@echo "  make images    build everything that runs in the machines"
 	@echo "  make run-host  a shell in the stock kernel"
 	@echo "  make bench     instructions of single operations, beside Linux' own KVM"
@@ -33,6 +34,10 @@ test: lab
 
 test-all: lab
 	@$(LAB) test --all
+	@$(LAB) attack
+
+attack: lab
+	@$(LAB) attack
 
 bench: lab
 	@$(LAB) bench
