@@ -41,6 +41,9 @@ struct AttackTableTests {
         #expect(AttackNotes.verdict("exit code 1: succeeded: a page, 12 ms") == .succeeded)
         #expect(AttackNotes.verdict("repelled: nothing, 12 ms") == .repelled)
         #expect(AttackNotes.verdict("/dev/kvm: no such file") == .missing)
+        let failed = CheckResult("x", .failed, "exit code 1: repelled: nothing, 12 ms")
+        #expect(AttackNotes.verdict(failed, due: .repelled) == .missing)
+        #expect(AttackNotes.verdict(failed, due: .succeeded) == .repelled)
         #expect(AttackNotes.seconds("repelled: nothing, 1200 ms") == 1.2)
         #expect(AttackNotes.seconds("") == 0)
     }

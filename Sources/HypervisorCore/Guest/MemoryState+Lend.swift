@@ -32,7 +32,7 @@ extension MemoryState {
             from: pages.host.first,
             guestMemory(
                 .init(readable: true, writable: access.contains(.write), executable: access.contains(.execute))))
-        if table.isEmpty(pages.guest.input, on: processor) {
+        if table.isEmpty(pages.guest.input, on: processor), !isWithout(.lentPagesAreTheHosts) {
             guard ledger.canLend(pages.host, on: processor) else { throw .denied }
             ledger.lend(pages.host, on: processor)
         } else {

@@ -83,7 +83,7 @@ public struct AttackSuite: Sendable {
         for (index, attack) in made.enumerated() {
             for result in try await SystemTests(images: images).run(Scenarios.attacks([attack], .switches))
             where Self.says(result, of: attack) {
-                outcomes[index].faulty = AttackNotes.verdict(result.detail)
+                outcomes[index].faulty = AttackNotes.verdict(result, due: .succeeded)
                 outcomes[index].seconds += AttackNotes.seconds(result.detail)
                 if result.verdict == .failed { Progress.say("  \(attack.id), without: \(result.detail)") }
             }
@@ -93,7 +93,7 @@ public struct AttackSuite: Sendable {
                 if result.verdict == .failed { troubles.append(result) }
                 continue
             }
-            outcomes[index].real = AttackNotes.verdict(result.detail)
+            outcomes[index].real = AttackNotes.verdict(result, due: .repelled)
             outcomes[index].seconds += AttackNotes.seconds(result.detail)
             if result.verdict == .failed {
                 Progress.say("  \(made[index].id): \(result.detail)")
@@ -122,6 +122,12 @@ enum AttackNotes {
             outcomes[index].seconds += spent / 1000
         }
         return outcomes
+    }
+
+    /// How a check says that it ended. One that failed although the attack ended as it should has not been made.
+    static func verdict(_ result: CheckResult, due: AttackVerdict) -> AttackVerdict {
+        let verdict = verdict(result.detail)
+        return result.verdict == .failed && verdict == due ? .missing : verdict
     }
 
     /// The end of a program's words: `repelled: nothing, 1200 ms`.

@@ -40,7 +40,7 @@ const char *scan(const struct vault *vault)
 void make_small(struct machine *machine, unsigned long type, const uint32_t *code, const uint32_t *end, uint64_t x0,
                 uint64_t x1)
 {
-    make_machine_as(machine, (struct plan){ .type = type, .backing = &anonymous }, 16 * PAGE, 1);
+    make_machine_as(machine, (struct plan){ .type = type, .backing = &anonymous }, 8 << 20, 1);
     load(machine, code, (end - code) * 4);
     set_register(machine, 0, X(0), x0);
     set_register(machine, 0, X(1), x1);
