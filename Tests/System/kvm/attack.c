@@ -147,9 +147,8 @@ void attack_named(const char *id, uint64_t bits)
     if (bits)
         set_faults(bits);
     const char *got = attack->make();
-    if (bits) {
-        set_faults(0);
-    } else {
+    // A machine without a defence may be wrecked, and is not used again.
+    if (!bits) {
         // Nobody else has noticed, and nothing is left of it.
         expect("what a bystander finds altered", look(&bystander, 1), 0);
         expect("the bait's owner", peek_owner(bait_frame), PAGE_OF_HOST);
