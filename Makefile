@@ -7,7 +7,7 @@ NEEDED := 6.3
 LAB := .build/debug/lab
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all search images lint sizes run-host bench bench-check bench-profile clean lab
+.PHONY: help setup demo test test-all search attack images lint sizes run-host bench bench-check bench-profile clean lab
 
 help:
 	@echo "Martlet: protected KVM for arm64"
@@ -16,6 +16,7 @@ help:
 	@echo "  make test      form, unit tests, images, machine code, a short matrix of machines"
 	@echo "  make test-all  the same with every machine"
 	@echo "  make search    random, interleaved and exhaustive programs against the specification"
+	@echo "  make attack    every attack, with and without the defence against it"
 	@echo "  make images    build everything that runs in the machines"
 	@echo "  make run-host  a shell in the stock kernel"
 	@echo "  make bench     instructions of single operations, beside Linux' own KVM"
@@ -34,6 +35,10 @@ test: lab
 
 test-all: lab
 	@$(LAB) test --all
+	@$(LAB) attack
+
+attack: lab
+	@$(LAB) attack
 
 # Built for speed, in a folder of its own: the lab and the tests are not, and check exclusivity.
 SEARCH := .build-search/release/search

@@ -33,8 +33,11 @@ let strict: [SwiftSetting] = [
 
 /// Faults that tests build into the hypervisor, by name: `MARTLET_FAULTS=PANIC,…` defines
 /// `MARTLET_FAULT_PANIC` and so on. A product image has none, which a machine-code check verifies.
-let faults: [SwiftSetting] = (Context.environment["MARTLET_FAULTS"] ?? "")
+let faults: [SwiftSetting] =
+    (Context.environment["MARTLET_FAULTS"] ?? "")
     .split(separator: ",").map { .define("MARTLET_FAULT_\($0)") }
+    // The tests of the developer's world attack with and without each defence.
+    + (world == .developer ? [.define("MARTLET_FAULT_SWITCHES")] : [])
 
 /// A Swift target held to `strict`.
 func swift(
@@ -75,6 +78,7 @@ case .developer:
         swift(
             "LabKit",
             [
+                "HypervisorInterface",
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ]),
@@ -120,7 +124,7 @@ case .developer:
             name: "HypervisorCoreTests",
             dependencies: [
                 "HypervisorCore", "SimulatedMachine", "Specification", "Machine", "Arm", "HypervisorInterface",
-                "CBootProtocol", "SearchKit",
+                "CBootProtocol", "LabKit", "SearchKit",
             ],
             swiftSettings: strict),
     ]

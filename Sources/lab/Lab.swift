@@ -11,7 +11,8 @@ struct Lab: AsyncParsableCommand {
         commandName: "lab",
         abstract: "Prepares the machine, builds Martlet's images, runs and tests them in QEMU.",
         subcommands: [
-            Setup.self, Fetch.self, BuildImages.self, RunHost.self, Demo.self, RunTests.self, Bench.self, RunLint.self,
+            Setup.self, Fetch.self, BuildImages.self, RunHost.self, Demo.self, RunTests.self, RunAttacks.self,
+            Bench.self, RunLint.self,
             Sizes.self, ExplainPanic.self,
         ])
 }

@@ -4,6 +4,7 @@
 // address from the host would otherwise read or write a guest's page on the host's behalf.
 
 public import Arm
+import HypervisorInterface
 public import Machine
 
 /// What firmware offers, asked once at installation.
@@ -75,7 +76,7 @@ public struct FirmwareFilter: Sendable {
         case .workaround3: return hasWorkaround3 ? .forward : .refuse
         case .trngVersion, .trngFeatures, .trngGetUUID, .trngRandom32, .trngRandom64:
             return hasTRNG ? .forward : .refuse
-        default: return .refuse
+        default: return isWithout(.firmwareCallsAreListed) ? .forward : .refuse
         }
     }
 }

@@ -30,11 +30,20 @@ extension Hypervisor {
         #if MARTLET_FAULT_PANIC
         if frame.x[0] == Self.provokedPanic { provokePanic(frame.x[1]) }
         #endif
+        #if MARTLET_FAULT_SWITCHES && hasFeature(Embedded)
+        if frame.x[0] == Self.provokedFaults {
+            provokeFaults(frame.x[1])
+            frame.x[0] = 0
+            return .answered
+        }
+        #endif
         if frame.x[0] == stubSoftRestart, phase == .finalised {
             softRestart(&frame)
             return .answered
         }
-        guard immediate == 0, let call = HostCall(rawValue: FunctionID(register: frame.x[0]).rawValue) else {
+        guard immediate == 0 || isWithout(.immediatesAreZero),
+            let call = HostCall(rawValue: FunctionID(register: frame.x[0]).rawValue)
+        else {
             frame.x[0] = UInt64(bitPattern: CallStatus.notSupported.rawValue)
             return .answered
         }
@@ -79,7 +88,7 @@ extension Hypervisor {
         case .initialise:
             throw .notSupported
         case .withdraw:
-            guard phase == .initialised else { throw .notSupported }
+            guard phase == .initialised || isWithout(.phasesAreKeptApart) else { throw .notSupported }
             return .withdraw
         case .deprivilege:
             guard phase != .finalised else { throw .notSupported }
@@ -154,7 +163,7 @@ extension Hypervisor {
         frame.x[1] = frame.x[3]
         frame.x[2] = frame.x[4]
         frame.processorState = ProcessorState(
-            bits: ProcessorState.startOfEL1.bits)
+            bits: isWithout(.restartsStayAtEL1) ? 0x3C9 : ProcessorState.startOfEL1.bits)
     }
 
     private func value(of counter: Counter, on processor: P) -> UInt64 {

@@ -27,6 +27,8 @@ struct GuestControls: Sendable {
         if features.hasPointerAuthentication { hcr |= 1 << 40 | 1 << 41 }  // APK, API
         // FWB: what a guest does with its caches off goes through them all the same.
         if features.hasForcedWriteBack { hcr |= 1 << 46 }
+        // TSC, TIDCP, TACR, TSW.
+        if isWithout(.guestInstructionsTrap) { hcr &= ~(0xF << 19) }
         self.hcr = hcr
         // RES1 bits; TZ, TFP, TSM, TTA, TAM.
         cptr = 0x33FF | Self.trapVectors | 1 << 20 | 1 << 30
@@ -34,7 +36,8 @@ struct GuestControls: Sendable {
         // nobody's (E2PB, E2TB zero).
         // HPMN, HPMD and HCCD are the host's.
         let kept: UInt64 = 0x1F | 1 << 17 | 1 << 23
-        mdcr = host & kept | 1 << 5 | 1 << 6 | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 14 | 1 << 19 | 1 << 27
+        let counters: UInt64 = isWithout(.performanceCountersTrap) ? 0 : 1 << 5 | 1 << 6
+        mdcr = host & kept | counters | 1 << 9 | 1 << 10 | 1 << 11 | 1 << 14 | 1 << 19 | 1 << 27
     }
 }
 

@@ -20,7 +20,8 @@ struct GuestRange {
         alleged first: UInt64, count: UInt64, limit: UInt64 = .max, in table: PageTable<Stage2Attributes>
     ) throws(CallStatus) {
         let frames = table.geometry.frames
-        guard count >= 1, count <= limit, first < frames, count <= frames &- first else { throw .invalidParameter }
+        guard count >= 1, count <= limit else { throw .invalidParameter }
+        guard first < frames && count <= frames &- first || isWithout(.guestRangesEnd) else { throw .invalidParameter }
         self.first = first
         self.count = count
     }
@@ -37,7 +38,7 @@ struct GuestPages {
     ) throws(CallStatus) {
         self.guest = try GuestRange(alleged: guest, count: count, limit: MemoryState.donationLimit, in: table)
         guard let range = FrameRange<HostPhysical>(alleged: host, count: count) else { throw .invalidParameter }
-        guard map.covers(range, with: .ram, on: processor) else { throw .denied }
+        guard map.covers(range, with: .ram, on: processor) || isWithout(.onlyMemoryIsGiven) else { throw .denied }
         self.host = range
     }
 }
@@ -48,7 +49,7 @@ extension MemoryState {
         _ handle: VMHandle, of kind: VMKind, on processor: some Processor
     ) throws(CallStatus) -> (vm: VMPage, table: PageTable<Stage2Attributes>) {
         let vm = try activeVM(handle, on: processor)
-        guard vm.kind(on: processor) == kind else { throw .denied }
+        guard vm.kind(on: processor) == kind || isWithout(.kindsAreKeptApart) else { throw .denied }
         guard let table = vm.table(on: processor) else { throw .notFound }
         return (vm, table)
     }

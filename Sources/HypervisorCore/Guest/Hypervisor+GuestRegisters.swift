@@ -58,6 +58,7 @@ extension Hypervisor {
         case (3, 0, 1, 0, 1):
             // ACTLR_EL1.
             break
+        case _ where isWithout(.unknownRegistersAreUndefined): break
         default:
             injectUndefined(vcpu, on: processor)
             return .resumes

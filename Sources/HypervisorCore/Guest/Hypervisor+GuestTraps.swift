@@ -153,6 +153,7 @@ extension Hypervisor {
         // Of a protected guest, only what was fixed before the first run is a device.
         guard syndrome.isTranslationFault,
             guest.kind == .normal || guest.vm.isWindow(address >> pageShift, on: processor)
+                || isWithout(.onlyWindowsAreDevices)
         else { return memoryFault(address, kind, .fault(.data), &guest, on: processor) }
         if kind == .maintenance { return memoryFault(address, kind, .maintenance, &guest, on: processor) }
         // A part of a value that is not aligned may belong to memory next to the window.

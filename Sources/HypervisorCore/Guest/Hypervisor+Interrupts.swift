@@ -17,11 +17,13 @@ extension Hypervisor {
     static func checkedList(_ value: UInt64) -> UInt64 {
         let number = value & 0xFFFF_FFFF
         let state = (value >> 62) & 3
+        if isWithout(.listsAreChecked) { return value }
         guard state != 0, number < 1020 else { return 0 }
         let priority = value & (0xFF << 48)
         let group1: UInt64 = 1 << 60
         let base = number | priority | group1 | state << 62
         if value & (1 << 61) != 0 {
+            if isWithout(.hardwareIsTheTimers) { return value }
             guard number == timerInterrupt, (value >> 32) & 0x1FFF == timerInterrupt else { return base }
             // An interrupt of hardware is pending or active, never both (IHI 0069, ICH_LR<n>_EL2.State).
             let single = state == 3 ? base & ~(1 << 62) : base
@@ -105,7 +107,7 @@ extension Hypervisor {
     func storeInterruptInterface(
         _ host: UInt64, _ arguments: RunArguments, _ vcpu: VCPUPage, _ frame: inout HostFrame, on processor: P
     ) -> UInt64 {
-        guard groups.contains(.interruptInterface) else { return 0 }
+        guard groups.contains(.interruptInterface), !isWithout(.interfacesAreEmptied) else { return 0 }
         let control = processor.read(.ichHcrEL2)
         processor.write(.ichHcrEL2, 0)
         if arguments.listRegisters != 0 { storeListRegisters(&frame, on: processor) }

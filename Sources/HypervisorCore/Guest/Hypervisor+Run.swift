@@ -60,14 +60,14 @@ extension Hypervisor {
         ExitCounters(data).add(exit, on: processor)
         frame.x[1] = exit.rawValue
         // Where an unsupported exit of a protected guest happened and why is the guest's own.
-        let isSilent = guest.kind == .protected && exit == .unsupported
+        let isSilent = guest.kind == .protected && exit == .unsupported && !isWithout(.failuresSayNothing)
         frame.x[2] = isSilent ? 0 : guest.x2
         frame.x[3] = isSilent ? 0 : guest.x3
         frame.x[4] = isSilent ? 0 : guest.x4
         frame.x[9] = interface | endCount << 32
         // A protected guest's timer concerns the host when the vCPU waits for it; otherwise only
         // whether it fires, which the physical interrupt says too.
-        if guest.kind == .normal || exit == .waitForInterrupt {
+        if guest.kind == .normal || exit == .waitForInterrupt || isWithout(.timersAreHidden) {
             frame.x[10] = timer
             frame.x[11] = compare &+ guest.counterOffset
         } else {
@@ -118,7 +118,7 @@ extension Hypervisor {
             }
         }
         let endCount = storeInterruptInterface(host, arguments, guest.vcpu, &frame, on: processor)
-        if guest.hasVectors { restoreHostVectors(guest.vcpu, data, on: processor) }
+        if guest.hasVectors, !isWithout(.hostVectorsComeBack) { restoreHostVectors(guest.vcpu, data, on: processor) }
         loadHost(guest, data, on: processor)
         counters.resume(on: processor, groups, after: guest.kind)
         profiling?.resume(on: processor, groups)
@@ -133,7 +133,7 @@ extension Hypervisor {
     ) -> GuestTrapOutcome {
         // The state that an exception left must be one that a guest may be in, or it has used
         // AArch32 at EL0; nothing of that is answered.
-        if guest.vcpu.state(on: processor).isAArch32 {
+        if guest.vcpu.state(on: processor).isAArch32, !isWithout(.aarch32Ends) {
             turnOff(guest.vcpu, on: processor)
             return unsupported(&guest, 0, on: processor)
         }

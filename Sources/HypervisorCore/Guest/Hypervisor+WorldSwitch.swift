@@ -4,6 +4,7 @@
 
 import Arm
 import CBootProtocol
+import HypervisorInterface
 import Machine
 
 extension Hypervisor {
@@ -28,7 +29,9 @@ extension Hypervisor {
         processor.barrier(.contextSynchronisation)
         // Two vCPUs have translations of their own under one VMID, and this CPU's TLB cannot tell
         // whose they are.
-        if guest.vm.load(.lastRan, at: UInt64(truncatingIfNeeded: cpu), on: processor) != guest.index &+ 1 {
+        if guest.vm.load(.lastRan, at: UInt64(truncatingIfNeeded: cpu), on: processor) != guest.index &+ 1,
+            !isWithout(.translationsAreOnesOwn)
+        {
             processor.invalidateLocalGuest()
             guest.vm.store(.lastRan, at: UInt64(truncatingIfNeeded: cpu), guest.index &+ 1, on: processor)
         }
@@ -68,8 +71,9 @@ extension Hypervisor {
         processor.write(.vbarEL2, hostVectors)
         useHostTable(on: processor)
         processor.write(.vmpidrEL2, processor.read(.mpidrEL1))
+        let left = isWithout(.hostContextComesBack) ? guest.vcpu.address(.context) : nil
         let host = WorldSwitch.restoreBody(
-            from: data.advanced(by: UInt64(MARTLET_PERCPU_HOST_CONTEXT)), groups: groups, on: processor)
+            from: left ?? data.advanced(by: UInt64(MARTLET_PERCPU_HOST_CONTEXT)), groups: groups, on: processor)
         processor.barrier(.contextSynchronisation)
         processor.write(.sctlrEL1, host.sctlr)
         processor.barrier(.contextSynchronisation)

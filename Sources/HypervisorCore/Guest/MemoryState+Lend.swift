@@ -32,7 +32,7 @@ extension MemoryState {
             from: pages.host.first,
             guestMemory(
                 .init(readable: true, writable: access.contains(.write), executable: access.contains(.execute))))
-        if table.isEmpty(pages.guest.input, on: processor) {
+        if table.isEmpty(pages.guest.input, on: processor), !isWithout(.lentPagesAreTheHosts) {
             guard ledger.canLend(pages.host, on: processor) else { throw .denied }
             ledger.lend(pages.host, on: processor)
         } else {
@@ -72,6 +72,7 @@ extension MemoryState {
         _ guest: UInt64, _ frame: Frame<HostPhysical>, _ table: PageTable<Stage2Attributes>,
         on processor: some Processor
     ) throws(CallStatus) {
+        if isWithout(.lentPagesAreTheHosts) { return }
         guard case .host(let lent) = ledger.state(of: frame, on: processor) else { throw .denied }
         if let present = output(guest, table, on: processor) {
             guard present == frame else { throw .denied }

@@ -15,8 +15,10 @@ extension MemoryState {
         var (vm, table) = try vm(handle, of: .protected, on: processor)
         let pages = try GuestPages(alleged: guest, host: host, count: count, in: table, map, on: processor)
         // After the first run nothing that the host wrote enters the guest.
-        guard content == .zero || vm.load(.hasRun, on: processor) == 0 else { throw .denied }
-        guard ledger.all(pages.host, are: .exclusiveToHost, on: processor),
+        guard content == .zero || vm.load(.hasRun, on: processor) == 0 || isWithout(.contentComesFirst) else {
+            throw .denied
+        }
+        guard isWithout(.donatedPagesAreExclusive) || ledger.all(pages.host, are: .exclusiveToHost, on: processor),
             table.isEmpty(pages.guest.input, on: processor), !vm.hasWindow(in: pages.guest, on: processor)
         else { throw .denied }
         guard pool.canChangeOwnership(withGuestPages: guestPages &+ count),
@@ -27,7 +29,7 @@ extension MemoryState {
             .guest(slot: UInt8(truncatingIfNeeded: handle.slot), .nothing), of: pages.host, on: processor)
         guestPages &+= count
         pool.keepForSinks(guestPages)
-        takeFromHostTable(pages.host, on: processor)
+        if !isWithout(.donatedPagesLeaveHost) { takeFromHostTable(pages.host, on: processor) }
         // What the host wrote last, by whatever alias, is in memory; no line of it stays in a cache
         // where the guest could find it, or lose to it, with its caches off.
         prepare(pages.host, content, on: processor)
@@ -54,7 +56,7 @@ extension MemoryState {
         let window = openWindow(range, on: processor)
         switch content {
         case .zero:
-            processor.zeroAndCleanPages(window)
+            if !isWithout(.guestPagesAreZeroed) { processor.zeroAndCleanPages(window) }
         case .kept:
             var page = window.first
             while page < window.end {
@@ -86,7 +88,7 @@ extension MemoryState {
     mutating func returnBlock(_ first: Frame<HostPhysical>, on processor: some Processor) {
         let range = FrameRange(first, pages: pagesPerSuperpage)
         let window = openWindow(range, on: processor)
-        processor.zeroAndCleanPages(window)
+        processor.wipe(window)
         processor.barrier(.cacheMaintenanceComplete)
         closeWindow(window, on: processor)
         returnFromGuest(range, on: processor)
@@ -104,7 +106,7 @@ extension MemoryState {
         }
         guard open > 0 else { return }
         let window = FrameRange(Self.windowPage, pages: open)
-        processor.zeroAndCleanPages(window)
+        processor.wipe(window)
         processor.barrier(.cacheMaintenanceComplete)
         closeWindow(window, on: processor)
         next = 0
@@ -119,10 +121,10 @@ extension MemoryState {
         _ handle: VMHandle, first: UInt64, count: UInt64, on processor: some Processor
     ) throws(CallStatus) {
         let (vm, table) = try vm(handle, of: .protected, on: processor)
-        guard vm.load(.hasRun, on: processor) == 0 else { throw .denied }
+        guard vm.load(.hasRun, on: processor) == 0 || isWithout(.windowsAreFixed) else { throw .denied }
         let range = try GuestRange(alleged: first, count: count, in: table)
         // Nothing may become a window that has memory: accesses there never leave the guest.
-        guard table.isEmpty(range.input, on: processor) else { throw .denied }
+        guard table.isEmpty(range.input, on: processor) || isWithout(.windowsAreFixed) else { throw .denied }
         let index = vm.load(.windowCount, on: processor)
         guard index < HostCall.maximumWindows else { throw .noMemory }
         vm.store(.windows, at: index &* 2, first, on: processor)

@@ -44,7 +44,8 @@ extension MemoryState {
         vm.store(.root, block.first.number, on: processor)
         vm.store(.inputBits, inputBits, on: processor)
         vm.store(.kind, kind.rawValue, on: processor)
-        vm.store(.counterOffset, kind == .protected ? 0 : counterOffset, on: processor)
+        vm.store(
+            .counterOffset, kind == .protected && !isWithout(.countersHaveNoOffset) ? 0 : counterOffset, on: processor)
         frame = vm.frame.advanced(by: 1)
         while frame < block.end {
             VMPool(vm: vm).push(frame, on: processor)
@@ -60,7 +61,7 @@ extension MemoryState {
     /// The VM of a handle, as long as it is not being ended.
     func activeVM(_ handle: VMHandle, on processor: some Processor) throws(CallStatus) -> VMPage {
         guard let vm = machines[handle] else { throw .notFound }
-        guard vm.phase(on: processor) == .active else { throw .denied }
+        guard vm.phase(on: processor) == .active || isWithout(.endingMachinesAreClosed) else { throw .denied }
         return vm
     }
 
@@ -105,7 +106,7 @@ extension MemoryState {
     func checkStart(
         _ start: VCPUStart, of index: UInt64, in vm: VMPage, on processor: some Processor
     ) throws(CallStatus) {
-        guard vm.kind(on: processor) == .protected else { return }
+        guard vm.kind(on: processor) == .protected, !isWithout(.startsAreTheGuests) else { return }
         guard vm.load(.hasRun, on: processor) == 0, start == .off || index == 0 else { throw .denied }
     }
 
@@ -117,7 +118,7 @@ extension MemoryState {
         guard let vm = machines[handle], var table = vm.table(on: processor) else { throw .notFound }
         switch vm.phase(on: processor) {
         case .active:
-            guard !vm.isRunning(on: processor) else { throw .busy }
+            guard !vm.isRunning(on: processor) || isWithout(.runsHoldMachines) else { throw .busy }
             vm.store(.phase, VMPage.Phase.unmapping.rawValue, on: processor)
             return DestroyStep(progress: .more, returned: nil)
         case .unmapping:

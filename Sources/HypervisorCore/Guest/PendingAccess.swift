@@ -115,15 +115,17 @@ extension Hypervisor {
     @inline(__always)
     func complete(_ arguments: RunArguments, _ vcpu: VCPUPage, on processor: P) -> AbortKind? {
         let bits = vcpu.load(.pending, on: processor)
-        if bits == 0 { return nil }
-        vcpu.store(.pending, PendingAccess.nothing.bits, on: processor)
+        if bits == 0, !isWithout(.abortsAreOwed) { return nil }
+        if !isWithout(.accessesCompleteOnce) { vcpu.store(.pending, PendingAccess.nothing.bits, on: processor) }
         return arguments.request.isEmpty ? nil : complete(PendingAccess(bits: bits), arguments, vcpu, on: processor)
     }
 
     private func complete(
         _ pending: PendingAccess, _ arguments: RunArguments, _ vcpu: VCPUPage, on processor: P
     ) -> AbortKind? {
-        if arguments.request.contains(.injectExternalAbort) { return pending.abort }
+        if arguments.request.contains(.injectExternalAbort) {
+            return pending.abort ?? (isWithout(.abortsAreOwed) ? .data : nil)
+        }
         switch pending {
         case .nothing, .fault: break
         case .store, .maintenance: vcpu.skipInstruction(on: processor)

@@ -67,10 +67,11 @@ extension MemoryState {
         guard let vm = machines[handle] else { throw .notFound }
         guard vm.phase(on: processor) == .active else { throw .denied }
         guard let vcpu = vm.vcpu(index, on: processor) else { throw .notFound }
-        guard vcpu.isIdle(on: processor) else { throw .busy }
+        guard vcpu.isIdle(on: processor) || isWithout(.runsAreExclusive) else { throw .busy }
         vcpu.store(.runner, UInt64(truncatingIfNeeded: cpu) &+ 1, on: processor)
         vm.store(.hasRun, 1, on: processor)
-        let power: VCPUPage.Power = vm.load(.isOver, on: processor) == 0 ? vcpu.power(on: processor) : .off
+        let isOver = vm.load(.isOver, on: processor) != 0 && !isWithout(.endsAreFinal)
+        let power: VCPUPage.Power = isOver ? .off : vcpu.power(on: processor)
         if power == .starting { vcpu.store(.power, VCPUPage.Power.on.rawValue, on: processor) }
         return (vm, vcpu, power)
     }

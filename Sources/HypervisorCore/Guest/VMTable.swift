@@ -58,7 +58,8 @@ struct MachineSlots: ~Copyable, Sendable {
     private func page(of handle: VMHandle) -> VMPage? {
         // The mask keeps a mispredicted check from reaching past the table.
         let slot = handle.slot & 63
-        guard slot == handle.slot, pages[slot] != 0, generations[slot] == handle.generation else { return nil }
+        guard slot == handle.slot, pages[slot] != 0 else { return nil }
+        guard generations[slot] == handle.generation || isWithout(.handlesAreUsedOnce) else { return nil }
         return VMPage(Frame(pages[slot] &- 1))
     }
 

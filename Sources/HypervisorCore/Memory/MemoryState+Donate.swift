@@ -37,14 +37,16 @@ extension MemoryState {
         on processor: some Processor
     ) throws(CallStatus) {
         guard range.count <= Self.donationLimit else { throw .invalidParameter }
-        guard map.covers(range, with: .ram, on: processor),
+        guard map.covers(range, with: .ram, on: processor) || isWithout(.onlyMemoryIsGiven),
             range.end.address.rawValue <= HypervisorAddressSpace.identityLimit
         else { throw .denied }
-        guard ledger.all(range, are: .exclusiveToHost, on: processor) else { throw .denied }
+        guard isWithout(.takenPagesAreExclusive) || ledger.all(range, are: .exclusiveToHost, on: processor) else {
+            throw .denied
+        }
         guard purpose == .forPool ? pool.canTopUp(range.count) : pool.canTake else { throw .noMemory }
 
         // The host loses the pages, and every TLB forgets them, before EL2 uses one.
-        takeFromHostTable(range, on: processor)
+        if !isWithout(.takenPagesLeaveHost) { takeFromHostTable(range, on: processor) }
         do throws(TableError) {
             try hypervisorTable.assign(
                 InputRange(range), .identity(Stage1Attributes(.data), largest: .three), tablesFrom: &pool,
@@ -73,7 +75,7 @@ extension MemoryState {
         let pages = FrameRange(HypervisorAddressSpace.identity(frames.first), pages: frames.count)
         // The host may map the pages without caches: the zeroes must be in memory, and no line of
         // EL2's may be written back over the host's data later.
-        processor.zeroAndCleanPages(pages)
+        processor.wipe(pages)
         processor.barrier(.cacheMaintenanceComplete)
 
         pool.purpose = .ownershipChange

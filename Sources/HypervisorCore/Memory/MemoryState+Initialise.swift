@@ -161,9 +161,12 @@ extension MemoryState {
         from first: Frame<HostPhysical>, in entry: MemoryMap.Entry, on processor: some Processor
     ) -> (end: Frame<HostPhysical>, isHost: Bool) {
         guard entry.kind == .ram else { return (entry.range.end, true) }
-        let isHost = ledger.state(of: first, on: processor) == .exclusiveToHost
+        func isHosts(_ page: Frame<HostPhysical>) -> Bool {
+            isWithout(.carveOutIsHidden) || ledger.state(of: page, on: processor) == .exclusiveToHost
+        }
+        let isHost = isHosts(first)
         var page = first
-        while page < entry.range.end, (ledger.state(of: page, on: processor) == .exclusiveToHost) == isHost {
+        while page < entry.range.end, isHosts(page) == isHost {
             page = page.advanced(by: 1)
         }
         return (page, isHost)

@@ -4,6 +4,7 @@
 // starts does so in EL2, which then sends it to where the host wanted it, at EL1.
 
 import Arm
+import HypervisorInterface
 import Machine
 
 /// Physical addresses of EL2's entry points for firmware; both expect the address of the CPU's
@@ -26,6 +27,7 @@ extension Hypervisor {
     /// firmware's.
     private func isHostCode(_ address: UInt64, on processor: P) -> Bool {
         guard address & 3 == 0 else { return false }
+        if isWithout(.entriesAreTheHosts) { return true }
         let frame = Address<HostPhysical>(address).frame
         return memory.withLock(on: processor) { state in
             switch state.report(frame, on: processor) {
@@ -52,7 +54,8 @@ extension Hypervisor {
             // The lock is held over the call: the target waits for it before it looks.
             let answer = processor.callFirmware(
                 FirmwareRegisters(
-                    FunctionID(PSCIFunction.cpuOn.rawValue), affinity.rawValue, entryPoints.cpuOn,
+                    FunctionID(PSCIFunction.cpuOn.rawValue), affinity.rawValue,
+                    isWithout(.startsPassEL2) ? start.entry : entryPoints.cpuOn,
                     boot.dataPage(of: cpu).rawValue))
             if answer.x0 != PSCIStatus.success.register { state.record(.off, of: cpu, on: processor) }
             return answer.x0

@@ -3,6 +3,7 @@
 // Changing what a range translates to.
 
 import Arm
+import HypervisorInterface
 public import Machine
 
 extension PageTable {
@@ -107,7 +108,7 @@ extension PageTable {
                 place = place.advanced(by: 8)
             }
             // Block to table needs break-before-make (DDI 0487, D8.16.1).
-            breakEntry(at, at: start, on: processor)
+            if !isWithout(.blocksAreBroken) { breakEntry(at, at: start, on: processor) }
             splits &+= 1
         }
         // The table's contents must be visible to walkers before the entry that points to it.
@@ -152,7 +153,8 @@ extension PageTable {
         let index = geometry.index(of: page, at: below) & (entriesPerTable &- 1)
         let bits = processor.load64(HypervisorAddressSpace.identity(child.address).advanced(by: index &* 8))
         guard let pattern = EntryPattern(bits, at: index, level: below, regime, emptied),
-            pattern.seemsCommon(in: child, index, on: processor), pattern.isCommon(in: child, on: processor)
+            pattern.seemsCommon(in: child, index, on: processor),
+            pattern.isCommon(in: child, on: processor) || isWithout(.blocksAreWhole)
         else { return }
         // Table to block: the entries of all 512 pages must be gone from every TLB before the
         // block is made (DDI 0487, D8.16.1), and with them those noted as stale.

@@ -3,6 +3,7 @@
 // The TLB maintenance of a tree of tables: which instructions, in which order, and why.
 
 import Arm
+import HypervisorInterface
 import Machine
 
 /// Input pages whose old translations may still be in a TLB, gathered over one change.
@@ -56,6 +57,7 @@ extension PageTable {
 
     /// Drops what TLBs hold of the given entries, and makes new entries visible.
     func finish(_ stale: StaleEntries, on processor: some Processor) {
+        if isWithout(.changesAreInvalidated) { return }
         guard stale.count > 0 else {
             if stale.hasNewEntries {
                 // A walk that follows, on this CPU or after a hand-over, finds the new entries.

@@ -21,6 +21,10 @@ public enum ImageSizes {
 extension MachineCode {
     /// Checks everything that is built.
     public static func check(_ images: Images) async throws -> [CheckResult] {
-        try await checkHypervisor(images.hypervisorELF()) + checkModule(images.hostModule())
+        var results = try await checkHypervisor(images.hypervisorELF()) + checkModule(images.hostModule())
+        for variant in HypervisorVariant.allCases where variant != .product {
+            results.append(try await checkFaulty(images.hypervisorELF(variant), variant))
+        }
+        return results
     }
 }

@@ -41,6 +41,11 @@ public enum MachineCode {
         ]
     }
 
+    /// Checks that a faulty image could not pass for the product.
+    static func checkFaulty(_ image: FilePath, _ variant: HypervisorVariant) async throws -> CheckResult {
+        hasFaults(try await symbols(of: image), variant)
+    }
+
     /// Checks the kernel module: small frames, no FP/SIMD registers, no allocator but its own.
     public static func checkModule(_ module: FilePath) async throws -> [CheckResult] {
         let code = try await Disassembly.of(module)
@@ -78,10 +83,21 @@ public enum MachineCode {
 
     /// The product has none of the faults that tests build in.
     static func noFaults(_ symbols: Symbols) -> CheckResult {
-        let found = symbols.defined.filter { $0.lowercased().contains("provoke") }
+        let found = symbols.defined.filter(isFault)
         return CheckResult(
             "hypervisor/no-faults", found.isEmpty && !symbols.defined.isEmpty ? .passed : .failed,
             found.sorted().joined(separator: " "))
+    }
+
+    /// Whether a name is of what only faulty images have: a call that provokes faults, or what it sets.
+    static func isFault(_ name: String) -> Bool {
+        name.lowercased().contains("provoke") || name.contains("defencesAway")
+    }
+
+    /// An image with faults is known by its names; otherwise the check above would be blind.
+    static func hasFaults(_ symbols: Symbols, _ variant: HypervisorVariant) -> CheckResult {
+        let isKnown = symbols.defined.contains(where: isFault)
+        return CheckResult("hypervisor-\(variant.rawValue)/faults-are-seen", isKnown ? .passed : .failed)
     }
 
     static func smallFrames(

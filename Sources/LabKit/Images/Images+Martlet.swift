@@ -11,6 +11,8 @@ public enum HypervisorVariant: String, CaseIterable, Sendable {
     case product
     /// A call that makes it panic, for the test that follows a panic to its source line.
     case panic
+    /// A call that takes defences away, for attacks that must succeed then.
+    case switches
 
     /// What is added to the names of files and folders.
     fileprivate var suffix: String { self == .product ? "" : "-\(rawValue)" }

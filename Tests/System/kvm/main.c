@@ -7,7 +7,11 @@
 //
 // and for one that serves protected VMs, those after the first with the module peek.ko:
 //
-//   kvm-exerciser abi | isolation | misuse | attacks
+//   kvm-exerciser abi | isolation | misuse | attacks | attack NAME DEFENCES
+//
+// and calls to EL2 from a trace, with the test module raw.ko:
+//
+//   kvm-exerciser replay < TRACE
 //
 // Exit code 0 means that all was as it should be.
 
@@ -53,8 +57,13 @@ int main(int count, char **words)
         misuse();
     else if (!strcmp(group, "attacks"))
         attacks();
+    else if (!strcmp(group, "attack") && count == 4)
+        attack_named(words[2], strtoull(words[3], NULL, 0));
+    else if (!strcmp(group, "replay"))
+        replay();
     else
         return 2;
-    printf("%u failures\n", failures);
+    if (strcmp(group, "attack"))
+        printf("%u failures\n", failures);
     return failures != 0;
 }

@@ -38,6 +38,11 @@ void peek_write(uint64_t frame, unsigned offset, uint64_t value)
     request(PEEK_WRITE, &peek);
 }
 
+void peek_scan(struct peek *peek)
+{
+    request(PEEK_SCAN, peek);
+}
+
 long peek_call(struct peek *registers)
 {
     request(PEEK_CALL, registers);

@@ -18,6 +18,7 @@ struct peek {
 #define PEEK_TRY _IOWR('M', 2, struct peek)
 #define PEEK_CALL _IOWR('M', 3, struct peek)
 #define PEEK_FRAME _IOWR('M', 4, struct peek)
+#define PEEK_SCAN _IOWR('M', 5, struct peek)
 
 // The numbers of calls to EL2 are written down anew here: a test must notice when they change.
 enum {
@@ -47,6 +48,10 @@ long peek_call(struct peek *registers);
 long peek_owner(uint64_t frame);
 // The frame behind an address of this process; 0 if there is none.
 uint64_t frame_of(const void *address);
+// Searches all of RAM, as far as it can be read, for 32 bytes of a secret: x[0] = its seed, x[1] and x[2] = where
+// it begins and ends in its guest. x[3] becomes how often it was found, x[4] how many pages could be read that
+// are the hypervisor's by EL2's own word.
+void peek_scan(struct peek *peek);
 // EL2's handles of VMs that have a vCPU 0; how many.
 unsigned find_machines(uint64_t *handles, unsigned limit);
 

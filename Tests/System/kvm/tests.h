@@ -31,5 +31,7 @@ void abi(void);
 void isolation(void);
 void misuse(void);
 void attacks(void);
+void attack_named(const char *id, uint64_t bits);
+void replay(void);
 
 #endif

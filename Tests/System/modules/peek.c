@@ -5,8 +5,11 @@
  * call to EL2. See Tests/System/kvm/peek.h for the program's side.
  */
 #include <linux/fs.h>
+#include <linux/ioport.h>
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
 #include <linux/uaccess.h>
 
 #include "probe.h"
@@ -40,6 +43,71 @@ static void find_frame(struct request *request)
 	mmap_read_unlock(current->mm);
 }
 
+/* x0 = seed, x1 and x2 = first and last address of a guest's secret; x3 and x4: see find_secret. */
+#define PEEK_SCAN _IOWR('M', 5, struct request)
+
+/* A word of the secret is its address times this, and the seed. The factor's inverse modulo 2^64. */
+static u64 inverse_of_factor(void)
+{
+	const u64 factor = 0x9e3779b97f4a7c15ull;
+	u64 inverse = factor;
+	int i;
+
+	for (i = 0; i < 5; i++)
+		inverse *= 2 - factor * inverse;
+	return inverse;
+}
+
+/* Whether 32 bytes at `word` are four words of the secret in a row. */
+static bool is_canary(const u64 *word, const struct request *request, u64 inverse)
+{
+	u64 address = (word[0] ^ request->x[0]) * inverse;
+	int i;
+
+	if (address % 8 || address < request->x[1] || address > request->x[2] - 32)
+		return false;
+	for (i = 1; i < 4; i++)
+		if ((word[i] ^ request->x[0]) * inverse != address + 8 * i)
+			return false;
+	return true;
+}
+
+/*
+ * Reads every page of RAM that can be read: how often the secret is there, and how many of the pages
+ * are the hypervisor's.
+ */
+static int find_secret(struct request *request)
+{
+	u64 *copy = kzalloc(PAGE_SIZE, GFP_KERNEL), inverse = inverse_of_factor();
+	struct resource *range;
+
+	if (!copy)
+		return -ENOMEM;
+	request->x[3] = request->x[4] = 0;
+	for (range = iomem_resource.child; range; range = range->sibling) {
+		u64 number, owner;
+		unsigned int i;
+
+		if ((range->flags & IORESOURCE_SYSTEM_RAM) != IORESOURCE_SYSTEM_RAM)
+			continue;
+		for (number = range->start >> PAGE_SHIFT; number <= range->end >> PAGE_SHIFT; number++) {
+			if (!pfn_valid(number) ||
+			    copy_from_kernel_nofault(copy, page_address(pfn_to_page(number)), PAGE_SIZE))
+				continue;
+			for (i = 0; i <= PAGE_SIZE / 8 - 4; i++)
+				if (copy[i] && is_canary(copy + i, request, inverse))
+					request->x[3]++;
+			if (!host_call(CALL_PAGE_REPORT, number, 0, &owner) && owner == PAGE_OF_HYPERVISOR)
+				request->x[4]++;
+			/* What the copy held is not to be found again where the copy is. */
+			memset(copy, 0, PAGE_SIZE);
+			cond_resched();
+		}
+	}
+	kfree(copy);
+	return 0;
+}
+
 static volatile u64 *place(const struct request *request)
 {
 	if (!pfn_valid(request->x[0]) || request->x[1] > PAGE_SIZE - sizeof(u64) || request->x[1] % sizeof(u64))
@@ -65,6 +133,11 @@ static long peek(struct file *file, unsigned int number, unsigned long argument)
 	if (number == PEEK_FRAME) {
 		find_frame(&request);
 		return copy_to_user(user, &request, sizeof(request)) ? -EFAULT : 0;
+	}
+	if (number == PEEK_SCAN) {
+		int error = find_secret(&request);
+
+		return error ? error : copy_to_user(user, &request, sizeof(request)) ? -EFAULT : 0;
 	}
 	word = place(&request);
 	if (!word)

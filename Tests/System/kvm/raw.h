@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// The program's side of Tests/System/modules/raw.c: HVC and SMC with every register.
+
+#ifndef RAW_H
+#define RAW_H
+
+#include <stdint.h>
+#include <sys/ioctl.h>
+
+enum { RAW_HVC, RAW_SMC };
+
+struct raw {
+    uint32_t conduit, immediate;
+    uint64_t x[18];
+};
+#define RAW_CALL _IOWR('M', 16, struct raw)
+
+// Makes a call on this CPU, or ends the program.
+void raw_call(struct raw *call);
+
+#endif
