@@ -115,7 +115,8 @@ struct RandomGuestTests {
         (
             1,
             [
-                "resetVCPU: busy", "call 0x84000003: -5", "call 0xc4000003: -5", "call 0xc4000004: 2", "normal call: systemOff",
+                "resetVCPU: busy", "call 0x84000003: -5", "call 0xc4000003: -5", "call 0xc4000004: 2",
+                "normal call: systemOff",
                 "normal call: systemReset",
                 "protected call: systemOff", "protected call: systemReset",
             ]
