@@ -65,7 +65,7 @@ extension MemoryState {
         _ handle: VMHandle, index: UInt64, cpu: Int, on processor: some Processor
     ) throws(CallStatus) -> (vm: VMPage, vcpu: VCPUPage, power: VCPUPage.Power) {
         guard let vm = machines[handle] else { throw .notFound }
-        guard vm.phase(on: processor) == .active else { throw .denied }
+        guard vm.phase(on: processor) == .active || isWithout(.endingMachinesAreClosed) else { throw .denied }
         guard let vcpu = vm.vcpu(index, on: processor) else { throw .notFound }
         guard vcpu.isIdle(on: processor) || isWithout(.runsAreExclusive) else { throw .busy }
         vcpu.store(.runner, UInt64(truncatingIfNeeded: cpu) &+ 1, on: processor)
