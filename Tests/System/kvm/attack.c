@@ -119,11 +119,10 @@ static void prepare(void)
     bait_frame = frame_of(bait);
 }
 
-static void set_faults(uint64_t bits)
+static bool set_faults(uint64_t bits)
 {
     struct peek call = { { CALL_PROVOKE_FAULTS, bits } };
-    if (peek_call(&call) != STATUS_SUCCESS)
-        die("a hypervisor without its defences");
+    return peek_call(&call) == STATUS_SUCCESS;
 }
 
 static const struct attack *find(const char *id)
@@ -144,11 +143,13 @@ void attack_named(const char *id, uint64_t bits)
     clock_gettime(CLOCK_MONOTONIC, &start);
     peek_open();
     prepare();
-    if (bits)
-        set_faults(bits);
+    if (bits && !set_faults(bits))
+        die("a hypervisor without its defences");
     const char *got = attack->make();
-    // A machine without a defence may be wrecked, and is not used again.
-    if (!bits) {
+    if (bits) {
+        // The machine may be wrecked, and EL2 may have panicked: it is not used again, but for coming to its end.
+        set_faults(0);
+    } else {
         // Nobody else has noticed, and nothing is left of it.
         expect("what a bystander finds altered", look(&bystander, 1), 0);
         expect("the bait's owner", peek_owner(bait_frame), PAGE_OF_HOST);
