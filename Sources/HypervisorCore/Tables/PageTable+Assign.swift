@@ -154,7 +154,7 @@ extension PageTable {
         let bits = processor.load64(HypervisorAddressSpace.identity(child.address).advanced(by: index &* 8))
         guard let pattern = EntryPattern(bits, at: index, level: below, regime, emptied),
             pattern.seemsCommon(in: child, index, on: processor),
-            pattern.isCommon(in: child, on: processor) || isWithout(.blocksAreWhole)
+            pattern.isCommon(in: child, on: processor) || pattern.distance != 0 && isWithout(.blocksAreWhole)
         else { return }
         // Table to block: the entries of all 512 pages must be gone from every TLB before the
         // block is made (DDI 0487, D8.16.1), and with them those noted as stale.
