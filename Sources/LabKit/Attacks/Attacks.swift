@@ -50,8 +50,7 @@ public enum Attacks {
             simulated: [.blocksAreBroken]),
         Attack(
             "A13b", .host, "takes a neighbour back, so that a block is put together over a guest's page",
-            against: "a block is made only of all its pages", simulated: [.blocksAreWhole],
-            emulated: [.blocksAreWhole]),
+            against: "a block is made only of all its pages", simulated: [.blocksAreWhole]),
         Attack(
             "A14", .host, "gives a guest's page for tables of another VM, for a vCPU, for the pool",
             against: "EL2 takes only what the host alone owns", simulated: [.takenPagesAreExclusive],

@@ -4,9 +4,7 @@
 
 #define _GNU_SOURCE
 #include "attack.h"
-#include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 
 GUEST(guest_toucher);
 GUEST(guest_reader);
@@ -70,34 +68,6 @@ static const char *residue(void)
     return NULL;
 }
 
-// Two guests have a page each of 2 MiB of the host's; one of them ends, and its page comes back.
-static const char *block(void)
-{
-    enum { SIZE = 2 << 20 };
-    FILE *pool = fopen("/proc/sys/vm/nr_hugepages", "w");
-    if (!pool || fputs("2\n", pool) < 0 || fclose(pool))
-        die("pages of 2 MiB");
-    uint8_t *memory = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
-    if (memory == MAP_FAILED)
-        die("a page of 2 MiB");
-    memset(memory, 0x5A, SIZE);
-    uint64_t frame = frame_of(memory);
-    if (frame % 512 || frame_of(memory + SIZE - PAGE) != frame + 511)
-        die("2 MiB in one piece");
-    struct peek stays = { { CALL_DONATE_TO_GUEST, victim_handle, FREE, frame + 100, 1, 0 } };
-    struct peek goes = { { CALL_DONATE_TO_GUEST, rival_handle, FREE, frame + 300, 1, 0 } };
-    expect("a page for the one that stays", peek_call(&stays), STATUS_SUCCESS);
-    expect("a page for the one that ends", peek_call(&goes), STATUS_SUCCESS);
-    end_vault(&rival);
-    // What the host writes to a page that it lost it finds again in every other such page.
-    peek_write(frame + 100, 16, MARK);
-    bool is_real = peek_read(frame + 100, 16) == MARK && peek_read(stolen(), 16) != MARK;
-    const char *got = is_real ? "a block covers the guest's page" : NULL;
-    end_vault(&victim);
-    munmap(memory, SIZE);
-    return got;
-}
-
 static const char *for_tables(void)
 {
     const char *got = gain("the pool has the guest's page", (struct peek){ { CALL_TOP_UP, stolen(), 1 } });
@@ -154,6 +124,6 @@ static const char *fresh(void)
 
 const struct attack memory_attacks[] = {
     { "A01", by_linear_map }, { "A02", by_mapping }, { "A03", second_owner }, { "A03b", lent }, { "A09", residue },
-    { "A13b", block }, { "A14", for_tables }, { "A15", tables }, { "A17", lent_to_protected }, { "A18", late_content },
+    { "A14", for_tables }, { "A15", tables }, { "A17", lent_to_protected }, { "A18", late_content },
   { "D04b", window }, { "D11", fresh }, { "G08", by_kernel }, { NULL, NULL },
 };
