@@ -125,5 +125,5 @@ static const char *fresh(void)
 const struct attack memory_attacks[] = {
     { "A01", by_linear_map }, { "A02", by_mapping }, { "A03", second_owner }, { "A03b", lent }, { "A09", residue },
     { "A14", for_tables }, { "A15", tables }, { "A17", lent_to_protected }, { "A18", late_content },
-  { "D04b", window }, { "D11", fresh }, { "G08", by_kernel }, { NULL, NULL },
+    { "D04b", window }, { "D11", fresh }, { "G08", by_kernel }, { NULL, NULL },
 };
