@@ -50,11 +50,7 @@ public struct BenchmarkBaseline: Codable, Equatable, Sendable {
         }
     }
 
-    /// What one tick of the host's timer more makes of each operation of the shortest loop, 1024 of
-    /// them: a tick is about 4500 instructions, and where it falls depends on the whole image.
-    static let tick = 6.0
-
-    /// The rows that have changed by more than their tolerance, and by more than a tick.
+    /// The rows that have changed by more than their tolerance.
     public func changes(to now: BenchmarkBaseline) -> [Change] {
         rows.keys.sorted().flatMap { row -> [Change] in
             guard let news = now.rows[row] else { return [Change(row: row, kind: .any, before: 0, now: nil)] }
@@ -62,7 +58,7 @@ public struct BenchmarkBaseline: Codable, Equatable, Sendable {
                 let before = rows[row]?[kind] ?? 0
                 let after = news[kind] ?? 0
                 let tolerance = BenchmarkRow.tolerance(of: row)
-                let slack = max(before * tolerance, kind == .any || tolerance > 0.1 ? Self.tick : 0.5)
+                let slack = max(before * tolerance, 0.5)
                 return abs(after - before) > slack ? Change(row: row, kind: kind, before: before, now: after) : nil
             }
         }

@@ -98,9 +98,9 @@ public struct BenchmarkRow: Sendable {
         return numbers
     }
 
-    /// By what part a row may grow unnoticed. A loop repeats to the instruction, but for the host's
-    /// ticks; what the host's scheduler and allocator have a part in depends on where they were, and what
-    /// is made and ended a few times on where its memory happens to be.
+    /// By what part a row may grow unnoticed. A loop repeats to the instruction; what the host's scheduler and
+    /// allocator have a part in depends on where they were, and what is made and ended a few times on
+    /// where its memory happens to be.
     static func tolerance(of name: String) -> Double {
         guard let row = name.split(separator: "/").last else { return 0.01 }
         let once = ["create", "destroy", "guest-", "host-fork"]

@@ -147,8 +147,7 @@ public struct BenchmarkTable {
             guard let limit = row.limit(kind: kind, on: report.machine),
                 let measurement = report.measurement(.martlet, kind, row.name)
             else { return nil }
-            // A tick of the host may fall into a loop that costs nothing.
-            return measurement.hostSide() <= Double(limit) + 4
+            return measurement.hostSide() <= Double(limit)
         }
         return verdicts.isEmpty ? "" : verdicts.allSatisfy(\.self) ? "yes" : "no"
     }

@@ -26,7 +26,9 @@ struct CounterLog: Equatable, Sendable {
         let count: Int
     }
 
-    /// The counts of each row by its number; of a row that was measured several times their sum.
+    /// The counts of each row by its number. Of a row that was measured several times it is the median of them, by
+    /// what the host's side executed, as often as there are measurements: what happened to fall into some of
+    /// them is no part of the row.
     private(set) var rows: [Int: InstructionCounts] = [:]
     /// The profile, if there is one.
     private(set) var blocks: [Block] = []
@@ -39,6 +41,7 @@ struct CounterLog: Equatable, Sendable {
     ///   without a beginning, or a log without its last line.
     init(text: String, file: String) throws(LabError) {
         var begun: [Int: InstructionCounts] = [:]
+        var measurements: [Int: [InstructionCounts]] = [:]
         var isComplete = false
         for line in text.split(separator: "\n") {
             let words = line.split(separator: " ")
@@ -78,11 +81,15 @@ struct CounterLog: Equatable, Sendable {
                 guard let start = begun.removeValue(forKey: row) else {
                     throw .malformed(file: file, why: "row \(row) ends and has not begun")
                 }
-                rows[row] = rows[row].map { $0 + (counts - start) } ?? counts - start
+                measurements[row, default: []].append(counts - start)
             case "total": isComplete = true
             default: throw bad()
             }
         }
         guard isComplete else { throw .malformed(file: file, why: "its last line is missing") }
+        rows = measurements.compactMapValues { all in
+            let sorted = all.sorted { $0.hostSide() < $1.hostSide() }
+            return sorted.isEmpty ? nil : sorted[(sorted.count - 1) / 2] * sorted.count
+        }
     }
 }

@@ -91,22 +91,18 @@ public struct InstructionCounts: Codable, Equatable, Sendable {
 
     /// What was executed between two moments.
     static func - (later: InstructionCounts, earlier: InstructionCounts) -> InstructionCounts {
-        later.combined(with: earlier, -)
-    }
-
-    /// What was executed on two occasions.
-    static func + (first: InstructionCounts, second: InstructionCounts) -> InstructionCounts {
-        first.combined(with: second, +)
-    }
-
-    private func combined(with other: InstructionCounts, _ operation: (Int, Int) -> Int) -> InstructionCounts {
-        var result = self
-        for (executor, kinds) in other.counts {
-            result.counts[executor, default: [:]].merge(kinds.mapValues { operation(0, $0) }) { mine, others in
-                mine + others
-            }
+        var result = later
+        for (executor, kinds) in earlier.counts {
+            result.counts[executor, default: [:]].merge(kinds.mapValues { -$0 }, uniquingKeysWith: +)
         }
         result.counts = result.counts.mapValues { $0.filter { $0.value != 0 } }.filter { !$0.value.isEmpty }
+        return result
+    }
+
+    /// What is executed on as many such occasions.
+    static func * (once: InstructionCounts, times: Int) -> InstructionCounts {
+        var result = once
+        result.counts = once.counts.mapValues { $0.mapValues { $0 * times } }
         return result
     }
 }

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
- * The shortest way from a host kernel to EL2 and back: `times` calls of `function` between the markers
- * of `row`. It fails to load if EL2 does not answer with `answer`.
+ * The shortest way from a host kernel to EL2 and back: `times` calls of `function`, in batches
+ * between the markers of `row`. It fails to load if EL2 does not answer with `answer`.
  */
 #include <linux/module.h>
 #include <linux/types.h>
+
+/* As many calls are between two markers. */
+#define BATCH 16
 
 static ulong row;
 static ulong function;
@@ -44,14 +47,16 @@ static void mark_end(void)
 
 static int __init host_call_init(void)
 {
-	ulong i;
+	ulong done, i;
 
 	if (call() != answer)
 		return -EINVAL;
-	mark_begin();
-	for (i = 0; i < times; i++)
-		call();
-	mark_end();
+	for (done = 0; done < times; done += BATCH) {
+		mark_begin();
+		for (i = 0; i < BATCH; i++)
+			call();
+		mark_end();
+	}
 	return 0;
 }
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-enum { TIMES = 4096, HALF = PAGES_SIZE / 2 };
+enum { TIMES = 4096, HALF = PAGES_SIZE / 2, HALF_OF_SUPERPAGES = SUPERPAGES_SIZE / 2 };
 
 // Functions of a guest's calls (PSCI, DEN0022; TRNG, DEN0098), and one that nobody has.
 #define VERSION_OF_PSCI 0x84000000ul
@@ -41,21 +41,13 @@ static void measure_interrupts(struct vm *vm)
 
 static void measure_memory(struct vm *vm)
 {
-    measure(vm, ROW_PAGE_FRESH, guest_touch, HALF / PAGE, PAGES, PAGE);
+    measure_pages(vm, ROW_PAGE_FRESH, PAGES, HALF, PAGE);
     memset(vm->pages + HALF, 1, HALF);
-    measure(vm, ROW_PAGE_PRESENT, guest_touch, HALF / PAGE, PAGES + HALF, PAGE);
-    measure(vm, ROW_PAGE_AGAIN, guest_touch, HALF / PAGE, PAGES, PAGE);
-    // All pages of each superpage, so that it does not matter in what portions they come.
-    uint64_t superpages = SUPERPAGES_SIZE / 2 / SUPERPAGE;
-    struct order order = { guest_touch, SUPERPAGES_SIZE / 2 / PAGE, SUPERPAGES, PAGE, 0 };
-    order.row = number_of(vm->kind, ROW_SUPERPAGE_FRESH);
-    carry_out(vm, 0, order);
-    report(vm->kind, ROW_SUPERPAGE_FRESH, superpages);
-    memset(vm->superpages + SUPERPAGES_SIZE / 2, 1, SUPERPAGES_SIZE / 2);
-    order.row = number_of(vm->kind, ROW_SUPERPAGE_PRESENT);
-    order.address += SUPERPAGES_SIZE / 2;
-    carry_out(vm, 0, order);
-    report(vm->kind, ROW_SUPERPAGE_PRESENT, superpages);
+    measure_pages(vm, ROW_PAGE_PRESENT, PAGES + HALF, HALF, PAGE);
+    measure_pages(vm, ROW_PAGE_AGAIN, PAGES, HALF, PAGE);
+    measure_pages(vm, ROW_SUPERPAGE_FRESH, SUPERPAGES, HALF_OF_SUPERPAGES, SUPERPAGE);
+    memset(vm->superpages + HALF_OF_SUPERPAGES, 1, HALF_OF_SUPERPAGES);
+    measure_pages(vm, ROW_SUPERPAGE_PRESENT, SUPERPAGES + HALF_OF_SUPERPAGES, HALF_OF_SUPERPAGES, SUPERPAGE);
 }
 
 static void measure_immediate_exits(struct vm *vm)
@@ -67,10 +59,12 @@ static void measure_immediate_exits(struct vm *vm)
     memcpy(vm->run[0]->mmio.data, &offset, sizeof offset);
     if (ioctl(vm->vcpu[0], KVM_RUN, 0) == 0 || errno != EINTR)
         die("KVM_RUN that exits at once");
-    begin_row(row);
-    for (unsigned i = 0; i < TIMES; i++)
-        ioctl(vm->vcpu[0], KVM_RUN, 0);
-    end_row(row);
+    for (unsigned done = 0; done < TIMES; done += BATCH) {
+        begin_row(row);
+        for (unsigned i = 0; i < BATCH; i++)
+            ioctl(vm->vcpu[0], KVM_RUN, 0);
+        end_row(row);
+    }
     report(vm->kind, ROW_RUN_IMMEDIATE, TIMES);
 }
 

@@ -11,10 +11,12 @@
 
 static void call(uint64_t count)
 {
-    begin_row(ROW_HOST_SYSTEM_CALL);
-    for (uint64_t i = 0; i < count; i++)
-        syscall(SYS_getppid);
-    end_row(ROW_HOST_SYSTEM_CALL);
+    for (uint64_t done = 0; done < count; done += BATCH) {
+        begin_row(ROW_HOST_SYSTEM_CALL);
+        for (unsigned i = 0; i < BATCH; i++)
+            syscall(SYS_getppid);
+        end_row(ROW_HOST_SYSTEM_CALL);
+    }
     report(NORMAL, ROW_HOST_SYSTEM_CALL, count);
 }
 
@@ -39,16 +41,16 @@ static void fault(uint64_t rounds)
 
 static void copy_process(uint64_t count)
 {
-    begin_row(ROW_HOST_FORK);
     for (uint64_t i = 0; i < count; i++) {
+        begin_row(ROW_HOST_FORK);
         pid_t child = fork();
         if (child < 0)
             die("fork");
         if (child == 0)
             _exit(0);
         waitpid(child, NULL, 0);
+        end_row(ROW_HOST_FORK);
     }
-    end_row(ROW_HOST_FORK);
     report(NORMAL, ROW_HOST_FORK, count);
 }
 

@@ -44,7 +44,7 @@ void report(enum kind kind, enum row row, uint64_t operations);
 #define PAGE 0x1000ul
 #define SUPERPAGE 0x200000ul
 
-enum { MOST_VCPUS = 2 };
+enum { MOST_VCPUS = 2, BATCH = 16 };
 
 struct vm {
     enum kind kind;
@@ -74,8 +74,11 @@ void start_vm(struct vm *vm, unsigned vcpu);
 void end_vm(struct vm *vm, enum row row);
 // Has a vCPU carry out an order, until it asks for the next one.
 void carry_out(struct vm *vm, unsigned vcpu, struct order order);
-// The same as a row that is reported.
+// Carries it out again and again, BATCH times between two markers, as a row that is reported. The middle one of
+// the batches has no tick of the host's timer, and none of its kernel's own work.
 void measure(struct vm *vm, enum row row, const char *routine, uint64_t count, uint64_t address, uint64_t stride);
+// A store to each page of a range once, as a row of so many units of memory.
+void measure_pages(struct vm *vm, enum row row, uint64_t address, uint64_t size, uint64_t unit);
 
 void measure_guest(enum kind kind);
 void measure_lives(enum kind kind);

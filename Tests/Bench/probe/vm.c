@@ -210,9 +210,16 @@ void carry_out(struct vm *vm, unsigned vcpu, struct order order)
 
 void measure(struct vm *vm, enum row row, const char *routine, uint64_t count, uint64_t address, uint64_t stride)
 {
-    struct order order = { routine, count, address, stride, number_of(vm->kind, row) };
-    carry_out(vm, 0, order);
+    struct order order = { routine, BATCH, address, stride, number_of(vm->kind, row) };
+    for (uint64_t done = 0; done < count; done += BATCH)
+        carry_out(vm, 0, order);
     report(vm->kind, row, count);
+}
+
+void measure_pages(struct vm *vm, enum row row, uint64_t address, uint64_t size, uint64_t unit)
+{
+    carry_out(vm, 0, (struct order) { guest_touch, size / PAGE, address, PAGE, number_of(vm->kind, row) });
+    report(vm->kind, row, size / unit);
 }
 
 void end_vm(struct vm *vm, enum row row)
