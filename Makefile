@@ -7,7 +7,8 @@ NEEDED := 6.3
 LAB := .build/debug/lab
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all search attack images lint sizes run-host bench bench-check bench-profile clean lab
+.PHONY: help setup demo test test-all search attack images lint sizes traps mutants coverage fuzz tables run-host bench \
+	bench-check bench-profile clean lab
 
 help:
 	@echo "Martlet: protected KVM for arm64"
@@ -20,6 +21,11 @@ help:
 	@echo "  make images    build everything that runs in the machines"
 	@echo "  make run-host  a shell in the stock kernel"
 	@echo "  make bench     instructions of single operations, beside Linux' own KVM"
+	@echo "  make mutants   faults on purpose in the hypervisor's core, and the tests that notice"
+	@echo "  make coverage  lines of the hypervisor's core that no unit test executes"
+	@echo "  make fuzz      made-up bytes from outside, for minutes (SECONDS=300 for each target)"
+	@echo "  make traps     where the images stop themselves, and why that is right"
+	@echo "  make tables    the tables of host calls in docs/ from the sources"
 	@echo "  make sizes     image sizes and lines of code"
 	@echo "  make lint      formatter and house rules"
 	@echo "  make setup     install what is missing on this machine"
@@ -27,8 +33,13 @@ help:
 	@echo
 	@echo "Swift $(NEEDED) or newer has to be on PATH; the rest is installed on Debian 12 and 13."
 
-setup images lint sizes run-host demo: lab
+setup images lint sizes traps mutants coverage tables run-host demo: lab
 	@$(LAB) $@
+
+# make fuzz SECONDS=3600
+SECONDS ?= 300
+fuzz: lab
+	@$(LAB) fuzz --seconds $(SECONDS)
 
 test: lab
 	@$(LAB) test

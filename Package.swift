@@ -1,11 +1,14 @@
 // swift-tools-version: 6.3
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 //
-// One package, four worlds. The pure modules and all logic compile in every world; the
+// One package, six worlds. The pure modules and all logic compile in every world; the
 // image of a world is built only there, because its assembly and its start-up code mean
 // nothing elsewhere. MARTLET_WORLD selects the world:
 //
 //   developer   (default) tools, simulated machine, specification and tests on this machine
+//   core        of these what tests the hypervisor's core, which needs no other package: for mutants
+//               and coverage, where all of it is built anew
+//   fuzz        the fuzzer, with everything that reads bytes from outside instrumented for it
 //   hypervisor  the EL2 image, Embedded Swift, aarch64-none-none-elf
 //   module      the objects of martlet.ko, Embedded Swift with the kernel's code model
 //   linux       the static arm64 Linux programs, Embedded Swift on a C library
@@ -15,11 +18,11 @@
 import PackageDescription
 
 enum World: String {
-    case developer, hypervisor, module, linux
+    case developer, core, fuzz, hypervisor, module, linux
 }
 
 guard let world = World(rawValue: Context.environment["MARTLET_WORLD"] ?? "developer") else {
-    fatalError("MARTLET_WORLD must be developer, hypervisor, module or linux")
+    fatalError("MARTLET_WORLD must be developer, core, fuzz, hypervisor, module or linux")
 }
 
 /// What every Swift target is held to.
@@ -36,8 +39,11 @@ let strict: [SwiftSetting] = [
 let faults: [SwiftSetting] =
     (Context.environment["MARTLET_FAULTS"] ?? "")
     .split(separator: ",").map { .define("MARTLET_FAULT_\($0)") }
-    // The tests of the developer's world attack with and without each defence.
-    + (world == .developer ? [.define("MARTLET_FAULT_SWITCHES")] : [])
+    // The tests here attack with and without each defence.
+    + (world == .developer || world == .core ? [.define("MARTLET_FAULT_SWITCHES")] : [])
+
+/// Counters of edges and comparisons for libFuzzer, which the toolchain brings.
+let instrumented: [SwiftSetting] = world == .fuzz ? [.unsafeFlags(["-sanitize=fuzzer"])] : []
 
 /// A Swift target held to `strict`.
 func swift(
@@ -45,7 +51,7 @@ func swift(
 ) -> Target {
     .target(
         name: name, dependencies: dependencies, exclude: exclude,
-        swiftSettings: strict + faults + features.map { .enableExperimentalFeature($0) })
+        swiftSettings: strict + faults + instrumented + features.map { .enableExperimentalFeature($0) })
 }
 
 // Pure modules and logic: in every world.
@@ -62,6 +68,49 @@ var targets: [Target] = [
     swift("VMMBoot"),
     swift("VMMDevices", ["VMMBoot"]),
     swift("VMMRun", ["VMMConfiguration", "VMMBoot", "VMMDevices"]),
+]
+// What stands where silicon stands, what says what should happen, and the tests of both and of
+// the hypervisor's core.
+let coreTests: [Target] = [
+    swift("SimulatedMachine", ["Arm", "Machine"]),
+    swift("Specification", ["HypervisorInterface"]),
+    swift("Snapshot"),
+    swift(
+        "SearchKit",
+        [
+            "HypervisorCore", "SimulatedMachine", "Specification", "Machine", "Arm", "HypervisorInterface",
+            "CBootProtocol", "Snapshot",
+        ]),
+    .testTarget(
+        name: "SearchKitTests",
+        dependencies: [
+            "SearchKit", "SimulatedMachine", "Specification", "HypervisorCore", "HypervisorInterface", "Arm",
+        ],
+        swiftSettings: strict),
+    .testTarget(name: "ArmTests", dependencies: ["Arm"], swiftSettings: strict),
+    .testTarget(
+        name: "SimulatedMachineTests", dependencies: ["SimulatedMachine", "Machine", "Arm"], swiftSettings: strict),
+    .testTarget(
+        name: "SpecificationTests", dependencies: ["Specification", "HypervisorInterface"], swiftSettings: strict),
+    // The attacks are held against the lab's table of them, and the lab needs other packages.
+    .testTarget(
+        name: "HypervisorCoreTests",
+        dependencies: [
+            "HypervisorCore", "SimulatedMachine", "Specification", "Machine", "Arm", "HypervisorInterface",
+            "CBootProtocol", "SearchKit",
+        ] + (world == .core ? [] : ["LabKit"]),
+        exclude: world == .core ? ["Attacks"] : [],
+        swiftSettings: strict),
+]
+// What must hold whatever bytes come from outside.
+let fuzzTargets: [Target] = [
+    swift("SimulatedMachine", ["Arm", "Machine"]),
+    swift(
+        "FuzzTargets",
+        [
+            "Arm", "CBootProtocol", "HostModuleCore", "HypervisorCore", "HypervisorInterface", "KVMCore",
+            "SimulatedMachine", "VMMBoot", "VMMConfiguration", "VirtualGIC",
+        ]),
 ]
 var products: [Product] = []
 var dependencies: [Package.Dependency] = []
@@ -93,46 +142,30 @@ case .developer:
             name: "HostModuleCoreTests", dependencies: ["HostModuleCore", "HypervisorInterface"],
             swiftSettings: strict),
     ]
-    // What stands where silicon stands, what says what should happen, and the tests of both and of
-    // the hypervisor's core.
+    targets += coreTests
     targets += [
-        swift("SimulatedMachine", ["Arm", "Machine"]),
-        swift("Specification", ["HypervisorInterface"]),
-        swift("Snapshot"),
-        swift(
-            "SearchKit",
-            [
-                "HypervisorCore", "SimulatedMachine", "Specification", "Machine", "Arm", "HypervisorInterface",
-                "CBootProtocol", "Snapshot",
-            ]),
         .executableTarget(
             name: "search",
             dependencies: ["SearchKit", .product(name: "ArgumentParser", package: "swift-argument-parser")],
-            swiftSettings: strict),
-        .testTarget(
-            name: "SearchKitTests",
-            dependencies: [
-                "SearchKit", "SimulatedMachine", "Specification", "HypervisorCore", "HypervisorInterface", "Arm",
-            ],
-            swiftSettings: strict),
-        .testTarget(name: "ArmTests", dependencies: ["Arm"], swiftSettings: strict),
-        .testTarget(
-            name: "SimulatedMachineTests", dependencies: ["SimulatedMachine", "Machine", "Arm"], swiftSettings: strict),
-        .testTarget(
-            name: "SpecificationTests", dependencies: ["Specification", "HypervisorInterface"], swiftSettings: strict),
-        .testTarget(
-            name: "HypervisorCoreTests",
-            dependencies: [
-                "HypervisorCore", "SimulatedMachine", "Specification", "Machine", "Arm", "HypervisorInterface",
-                "CBootProtocol", "LabKit", "SearchKit",
-            ],
-            swiftSettings: strict),
+            swiftSettings: strict)
     ]
+    targets += fuzzTargets.filter { $0.name == "FuzzTargets" }
+    targets += [.testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: strict)]
     targets += ["VMMConfiguration", "VMMBoot", "VMMDevices", "VMMRun"].map { name in
         .testTarget(
             name: "\(name)Tests", dependencies: ["VMMConfiguration", "VMMBoot", "VMMDevices", "VMMRun"],
             swiftSettings: strict)
     }
+case .core:
+    targets += coreTests
+case .fuzz:
+    targets += fuzzTargets
+    targets += [
+        .executableTarget(
+            name: "Fuzzer", dependencies: ["FuzzTargets"],
+            swiftSettings: strict + [.enableExperimentalFeature("Extern")],
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer", "-use-ld=lld"])])
+    ]
 case .hypervisor:
     targets += [
         .target(name: "CEL2", dependencies: ["CBootProtocol"]),

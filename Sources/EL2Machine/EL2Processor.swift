@@ -120,6 +120,14 @@ public struct EL2Processor: Processor {
         if RootFlags.hasPanicked { el2_break() }
     }
 
+    /// The order of locks is checked where EL2's code runs in the machine model.
+    @inlinable
+    public func takesLock(_ rank: LockRank) {}
+
+    /// As `takesLock`.
+    @inlinable
+    public func releasesLock(_ rank: LockRank) {}
+
     /// BRK, with the message noted in the data page.
     public func panic(_ message: StaticString) -> Never {
         // Safety: TPIDR_EL2 holds this CPU's data page; a static string lies in the image.

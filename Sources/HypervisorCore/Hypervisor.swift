@@ -138,7 +138,9 @@ public struct Hypervisor<P: GuestProcessor>: ~Copyable {
 }
 
 /// A set of CPU indices.
-struct CPUSet: Sendable {
+struct CPUSet: Lockable, Sendable {
+    static var lockRank: LockRank { .inside }
+
     private var words: InlineArray<4, UInt64> = InlineArray(repeating: 0)
 
     /// Adds a CPU; false if it was there.

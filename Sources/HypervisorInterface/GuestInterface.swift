@@ -136,8 +136,11 @@ extension RunExit {
 
 /// x3 of `RunExit.memoryFault`.
 public enum FaultKind: UInt64, Sendable {
+    /// A load.
     case read = 0
+    /// A store.
     case write = 1
+    /// A fetch of an instruction.
     case fetch = 2
     /// Cache maintenance by address. Where no memory will be, a run that `completes` steps over it.
     case maintenance = 3

@@ -166,20 +166,34 @@ public enum Counter: UInt64, CaseIterable, Sendable {
     case guestPages = 13
     /// Trapped host accesses to system registers, refused as undefined.
     case hostSystemRegistersRefused = 11
-    /// Returns of `runVCPU` by their reason, in the order of `RunExit`: of all VMs together, so that
-    /// none tells more of a protected one than its own host has seen.
+    // Returns of `runVCPU` by their reason, in the order of `RunExit`: of all VMs together, so that
+    // none tells more of a protected one than its own host has seen.
+
+    /// Returns of `runVCPU` with `interrupt`, of all VMs together.
     case exitsInterrupt = 14
+    /// Returns of `runVCPU` with `waitForInterrupt`, of all VMs together.
     case exitsWaitForInterrupt = 15
+    /// Returns of `runVCPU` with `memoryFault`, of all VMs together.
     case exitsMemoryFault = 16
+    /// Returns of `runVCPU` with `mmioRead`, of all VMs together.
     case exitsMMIORead = 17
+    /// Returns of `runVCPU` with `mmioWrite`, of all VMs together.
     case exitsMMIOWrite = 18
+    /// Returns of `runVCPU` with `softwareInterrupt`, of all VMs together.
     case exitsSoftwareInterrupt = 19
+    /// Returns of `runVCPU` with `cpuOn`, of all VMs together.
     case exitsCPUOn = 20
+    /// Returns of `runVCPU` with `cpuOff`, of all VMs together.
     case exitsCPUOff = 21
+    /// Returns of `runVCPU` with `systemOff`, of all VMs together.
     case exitsSystemOff = 22
+    /// Returns of `runVCPU` with `systemReset`, of all VMs together.
     case exitsSystemReset = 23
+    /// Returns of `runVCPU` with `unsupported`, of all VMs together.
     case exitsUnsupported = 24
+    /// Returns of `runVCPU` with `yield`, of all VMs together.
     case exitsYield = 25
+    /// Returns of `runVCPU` with `deactivation`, of all VMs together.
     case exitsDeactivation = 26
 }
 

@@ -27,12 +27,35 @@ public struct Cell<Value: ~Copyable>: ~Copyable {
     }
 }
 
+/// The place of a lock in the order in which locks nest (docs/locking.md).
+public enum LockRank: UInt8, Comparable, Sendable {
+    /// Which CPUs are behind the stage-2.
+    case inside
+    /// The CPUs' power states.
+    case power
+    /// Who owns which page, and all tables.
+    case memory
+    /// The generator of random bits.
+    case generator
+
+    /// Whether a CPU that holds `left` may take `right`.
+    @inlinable
+    public static func < (left: LockRank, right: LockRank) -> Bool { left.rawValue < right.rawValue }
+}
+
+/// What can be put behind a lock.
+public protocol Lockable: ~Copyable {
+    /// The place of its lock in the order.
+    static var lockRank: LockRank { get }
+}
+
 /// A value that only the holder of its lock reaches.
 ///
-/// The order in which locks nest is a page of the documentation (docs/locking.md). A CPU never
-/// takes a lock twice, and EL2 takes no interrupts, so there is nothing to mask.
+/// A CPU takes a lock only while it holds none, or none of the same or a later rank, and holds none over a
+/// return to the host or over a guest's run. The machine model checks that; EL2 itself pays nothing for it.
+/// EL2 takes no interrupts, so there is nothing to mask.
 @safe
-public struct Locked<State: ~Copyable>: ~Copyable, @unchecked Sendable {
+public struct Locked<State: Lockable & ~Copyable>: ~Copyable, @unchecked Sendable {
     // Safety of `@unchecked Sendable`: `cell` is touched only between `acquire` and `release`.
     @usableFromInline let next = Atomic<UInt32>(0)
     @usableFromInline let serving = Atomic<UInt32>(0)
@@ -49,10 +72,14 @@ public struct Locked<State: ~Copyable>: ~Copyable, @unchecked Sendable {
         on processor: some Processor,
         _ body: (inout State) throws(Failure) -> Result
     ) throws(Failure) -> Result {
+        processor.takesLock(State.lockRank)
         let ticket = next.wrappingAdd(1, ordering: .relaxed).oldValue
         while load(.acquired, on: processor) != ticket { processor.relax() }
         // The release orders everything `body` wrote before the next holder's acquire.
-        defer { store(ticket &+ 1, .released, on: processor) }
+        defer {
+            store(ticket &+ 1, .released, on: processor)
+            processor.releasesLock(State.lockRank)
+        }
         // Safety: this CPU alone holds the ticket that is served.
         return try unsafe body(&cell.address.pointee)
     }

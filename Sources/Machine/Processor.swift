@@ -97,6 +97,10 @@ public protocol Processor: Sendable {
     func handsOver(_ lock: UInt, _ handOver: HandOver)
     /// What the CPU does in one turn of a loop that waits for another CPU.
     func relax()
+    /// The CPU is about to wait for a lock: a model checks the order. Silicon does nothing.
+    func takesLock(_ rank: LockRank)
+    /// The CPU has released it.
+    func releasesLock(_ rank: LockRank)
     /// The hypervisor has found its own state broken. Does not return to the caller.
     func panic(_ message: StaticString) -> Never
 }

@@ -4,6 +4,7 @@
 // and a cache of EL2 walks that only makes the simulation fast.
 
 import Arm
+import Machine
 
 /// The state of one CPU.
 final class CPUState {
@@ -27,6 +28,8 @@ final class CPUState {
     /// The vCPU that was last entered under each VMID, by its page: whose stage-1 translations, which the
     /// model has none of, this CPU's TLB may hold.
     var translationsOf: [UInt16: UInt64] = [:]
+    /// The locks that EL2 holds on this CPU, in the order in which it took them.
+    var locks: [LockRank] = []
     /// The trees that this CPU's registers point to; indices into `SimulatedMachine.trees`.
     var hypervisorTree: Int?
     var stage2Tree: Int?

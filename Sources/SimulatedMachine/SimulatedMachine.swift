@@ -70,6 +70,8 @@ public final class SimulatedMachine: @unchecked Sendable {
     /// Each CPU's vector registers.
     public var vectors: [VectorRegisters]
 
+    /// How often EL2 has dropped what instruction caches hold.
+    public internal(set) var instructionCacheInvalidations = 0
     /// Words that EL2 has written since they were last taken; nil if nobody wants to know.
     var writtenWords: [UInt64]?
 

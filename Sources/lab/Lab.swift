@@ -12,7 +12,7 @@ struct Lab: AsyncParsableCommand {
         abstract: "Prepares the machine, builds Martlet's images, runs and tests them in QEMU.",
         subcommands: [
             Setup.self, Fetch.self, BuildImages.self, RunHost.self, Demo.self, RunTests.self, RunAttacks.self,
-            Bench.self, RunLint.self,
-            Sizes.self, ExplainPanic.self,
+            Bench.self, RunLint.self, Sizes.self, ExplainPanic.self, RunMutants.self, MeasureCoverage.self,
+            Fuzz.self, ListTraps.self, WriteTables.self,
         ])
 }

@@ -42,6 +42,10 @@ struct RunTests: AsyncParsableCommand {
             Progress.say("Unit tests")
             report.add(try await UnitTests.run(workspace))
         }
+        if all && filter == nil {
+            Progress.say("Bytes from outside")
+            report.add(try await Fuzzing(workspace).run(seconds: 10))
+        }
         Progress.say("Images")
         let images = try await preparedImages()
         if filter == nil {

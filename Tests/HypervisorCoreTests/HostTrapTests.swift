@@ -70,6 +70,34 @@ struct HostTrapTests {
         bench.expectNoViolations()
     }
 
+    @Test("A conflict of TLB entries is resolved, and the host goes on")
+    func conflict() throws {
+        let bench = try HostBench.finalised()
+        let cpu = bench.machine[cpu: 0]
+        // What a conflict needs: an entry that the tables do not hold any more.
+        let page: UInt64 = 0x42000
+        bench.hypervisor.memory.withLock(on: cpu) { state in
+            var table = state.hostTable.root
+            var level = state.hostTable.geometry.rootLevel
+            while true {
+                let at = state.hostTable.entry(table, level, for: page)
+                guard case .table(let next) = Descriptor<Stage2Attributes>(bits: cpu.load64(at), level: level),
+                    let below = level.next
+                else {
+                    cpu.store64(at, 0)
+                    break
+                }
+                (table, level) = (next, below)
+            }
+            cpu.barrier(.storesBeforeInvalidation)
+        }
+        #expect(bench.machine.hostAccess(cpu, Address(page << 12), .read).isMemory, "the entry is there")
+        let frame = deliver(bench, HostAbort(esr: 0x24 << 26 | 1 << 25 | 0x30, hpfar: page << 4, far: 0), from: 5)
+        #expect(frame.programCounter == 0xFFFF_8000_0000_1234, "the access is made again")
+        #expect(!bench.machine.hostAccess(cpu, Address(page << 12), .read).isMemory)
+        bench.expectNoViolations()
+    }
+
     @Test("A trapped system register is undefined to the host")
     func systemRegister() throws {
         let bench = try HostBench.finalised()
@@ -161,5 +189,11 @@ struct HostTrapTests {
         let refused = UInt64(bitPattern: CallStatus.notSupported.rawValue)
         #expect(bench.hvc(CallRegisters(number, 0x4000_0000)).x0 == refused)
         #expect(bench.hvc(CallRegisters(HostCall.reclaimPool), immediate: 1).x0 == refused)
+    }
+}
+
+extension HostAccessResult {
+    fileprivate var isMemory: Bool {
+        if case .memory = self { true } else { false }
     }
 }

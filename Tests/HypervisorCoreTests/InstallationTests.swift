@@ -7,11 +7,11 @@ import CBootProtocol
 import HypervisorInterface
 import Machine
 import SearchKit
-import SimulatedMachine
 import Specification
 import Testing
 
 @testable import HypervisorCore
+@testable import SimulatedMachine
 
 /// Machines that differ in what installation has to deal with.
 let plans: [(name: String, plan: Plan)] = {
@@ -57,6 +57,7 @@ private let corruptions: [Corruption] = [
     Corruption(0, 0x1234),  // No magic.
     Corruption(8, 1 | 0 << 32),  // No CPU.
     Corruption(8, 1 | 257 << 32),  // Too many CPUs.
+    Corruption(8, 2 | 2 << 32),  // Another protocol.
     Corruption(MARTLET_BOOT_IMAGE_BASE, 0x4040_1000),  // Image not at a superpage.
     Corruption(MARTLET_BOOT_PERCPU_BASE, 0x4040_0000),  // CPUs' areas inside the image.
     Corruption(MARTLET_BOOT_POOL_START, 0x4040_0000),
@@ -171,6 +172,62 @@ struct InstallationTests {
         var plan = Plan()
         plan.corruptions = [corruption.offset: corruption.value]
         #expect(throws: CallStatus.invalidParameter) { _ = try HostBench(plan) }
+    }
+
+    @Test("refuses ranges that overlap, and those that the host's tables cannot reach", arguments: [0x43FFF, 1 << 32])
+    func refusesRanges(_ second: UInt64) throws {
+        var plan = Plan()
+        plan.ranges = [Pages(first: 0x40000, count: 0x4000, .host), Pages(first: 0x44001, count: 1, .firmware)]
+        _ = try HostBench(plan)
+        plan.corruptions = [MARTLET_BOOT_RANGE + 24: second << pageShift]
+        #expect(throws: CallStatus.invalidParameter) { _ = try HostBench(plan) }
+    }
+
+    @Test("refuses a CPU that is unlike the first, and empties what the kernel left in the others' interfaces")
+    func eachCPU() throws {
+        let bench = try HostBench()
+        let second = bench.machine[cpu: 1]
+        bench.machine.cpus[1][.idAA64ISAR0] ^= 1 << 60
+        #expect(bench.status(.deprivilege, [], on: 1) == .notSupported)
+        bench.machine.cpus[1][.idAA64ISAR0] ^= 1 << 60
+        second.write(.ichHcrEL2, 1)
+        second.write(.ichLr0EL2, 1 << 62 | 40)
+        second.write(.ichLr3EL2, 1 << 62 | 41)
+        #expect(bench.status(.deprivilege, [], on: 1) == .success)
+        #expect(second.read(.ichHcrEL2) == 0)
+        #expect(second.read(.ichLr0EL2) == 0)
+        #expect(second.read(.ichLr3EL2) == 0)
+        bench.expectNoViolations()
+    }
+
+    @Test("maps EL2's code, constants and data each with its own rights")
+    func rights() throws {
+        let bench = try HostBench()
+        let cpu = bench.machine[cpu: 0]
+        let readOnly = bench.plan.imageBase + Plan.textPages
+        let data = readOnly + Plan.readOnlyPages
+        bench.hypervisor.memory.withLock(on: cpu) { state in
+            func access(_ page: UInt64) -> Stage1Attributes? {
+                guard case .leaf(_, let attributes) = state.hypervisorTable.lookup(page, on: cpu).descriptor else {
+                    return nil
+                }
+                return attributes
+            }
+            #expect(access(bench.plan.imageBase) == Stage1Attributes(.code))
+            #expect(access(readOnly) == Stage1Attributes(.readOnly))
+            #expect(access(data - 1) == Stage1Attributes(.readOnly))
+            #expect(access(data) == Stage1Attributes(.data))
+        }
+    }
+
+    @Test("wipes the seed of its random bits")
+    func seed() throws {
+        let bench = try HostBench()
+        let cpu = bench.machine[cpu: 0]
+        let seed = bench.hypervisor.boot.seed
+        for word in UInt64(0)..<8 { cpu.store64(seed.advanced(by: word * 8), 0xABCD_0123_4567_89EF) }
+        _ = RandomGenerator(seed: seed, on: cpu)
+        for word in UInt64(0)..<8 { #expect(cpu.load64(seed.advanced(by: word * 8)) == 0) }
     }
 
     @Test("refuses a kernel that runs at EL2, or an EL1 in AArch32")

@@ -80,6 +80,65 @@ struct NormalVMTests {
         #expect(bench.status(.mapGuest, [vm, 0, HostBench.guestPages, 1, 4]) == .invalidParameter)
     }
 
+    @Test func `a page is lent no more often than the ledger can count`() throws {
+        let vm = try bench.makeVM(.normal)
+        let (page, cpu) = (HostBench.guestPages, bench.machine[cpu: 0])
+        bench.hypervisor.memory.withLock(on: cpu) { state in
+            state.ledger.record(.host(lent: PageState.maximumLent - 1), of: Frame(page), on: cpu)
+        }
+        #expect(bench.status(.mapGuest, [vm, 0x80000, page, 1, 3]) == .success)
+        #expect(bench.status(.mapGuest, [vm, 0x80001, page, 1, 3]) == .denied)
+        // Nor with a page before it that the guest has already.
+        #expect(bench.status(.mapGuest, [vm, 0x80010, page - 1, 1, 3]) == .success)
+        #expect(bench.status(.mapGuest, [vm, 0x80010, page - 1, 2, 3]) == .denied)
+        #expect(bench.status(.topUp, [page, 1]) == .denied)
+        #expect(bench.status(.unmapGuest, [vm, 0x80000, 1]) == .success)
+        #expect(bench.status(.mapGuest, [vm, 0x80001, page, 1, 3]) == .success)
+    }
+
+    @Test(arguments: [0, 1, 511] as [UInt64])
+    func `each guest page gets its own frame, however the frames are aligned`(_ offset: UInt64) throws {
+        let vm = try bench.makeVM(.normal)
+        let first = HostBench.guestPages + offset
+        #expect(bench.status(.mapGuest, [vm, 0x80000, first, 512, 3]) == .success)
+        let cpu = bench.machine[cpu: 0]
+        try bench.hypervisor.memory.withLock(on: cpu) { state in
+            let handle = try #require(VMHandle(alleged: vm))
+            let table = try #require(state.machines[handle]?.table(on: cpu))
+            for page: UInt64 in [0, 1, 255, 511] {
+                let found = table.lookup(0x80000 + page, on: cpu)
+                guard case .leaf(let frame, _) = found.descriptor else {
+                    Issue.record("page \(page) maps nothing")
+                    continue
+                }
+                #expect(frame.number + page % found.level.entryPages == first + page)
+                // What a larger entry has below its own size the CPU does not see.
+                #expect(frame.number % found.level.entryPages == 0, "page \(page)")
+            }
+        }
+        bench.expectNoViolations()
+    }
+
+    @Test func `a page that a guest uses gets other rights by break and make`() throws {
+        let vm = try bench.makeVM(.normal)
+        #expect(bench.status(.mapGuest, [vm, 0x80000, HostBench.guestPages, 2, 3]) == .success)
+        #expect(bench.run(vm, on: 1).exit == .interrupt)
+        for access: UInt64 in [0, 3, 1] {
+            #expect(bench.status(.mapGuest, [vm, 0x80000, HostBench.guestPages, 1, access]) == .success)
+            bench.expectNoViolations()
+        }
+    }
+
+    /// Nothing else that this CPU does may be what shows walkers the empty root.
+    @Test func `a VM that one CPU makes runs on another at once`() throws {
+        let made = bench.wide(.createVM, [VMKind.normal.rawValue, 40, HostBench.vmBlock, 16], on: 1)
+        #expect(made[0] == 0)
+        let vm = made[1]
+        #expect(bench.status(.createVCPU, [vm, 0, HostBench.vmBlock + 16, 1]) == .success)
+        #expect(bench.run(vm).exit == .interrupt)
+        bench.expectNoViolations()
+    }
+
     @Test func `512 aligned pages are one block, and one of them taken back splits it`() throws {
         let vm = try bench.makeVM(.normal)
         #expect(bench.status(.mapGuest, [vm, 0x80000, HostBench.guestPages - 0x200 + 0x200, 512, 3]) == .success)

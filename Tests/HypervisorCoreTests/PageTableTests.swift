@@ -172,6 +172,38 @@ struct PageTableTests {
         #expect(bench.machine.violations.isEmpty)
     }
 
+    @Test("free all tables below one that goes, and know nothing behind their end")
+    func tablesBelow() throws {
+        let bench = try Stage2Bench(bits: 40)
+        let gibibyte: UInt64 = 1 << 18
+        // Pages at both ends of a GiB: a table of level 2, and two below it.
+        try bench.assign(gibibyte, 3, .identity(Self.memory, largest: .three))
+        try bench.assign(gibibyte * 2 - 3, 3, .identity(Self.memory, largest: .three))
+        #expect(bench.frames.taken.count == 3)
+        #expect(bench.table.lookup(gibibyte, on: bench.cpu).descriptor != .invalid)
+        #expect(bench.table.lookup(gibibyte + bench.table.geometry.frames, on: bench.cpu).descriptor == .invalid)
+        try bench.assign(gibibyte, gibibyte, .nothing)
+        #expect(bench.frames.taken.isEmpty)
+        #expect(bench.machine.violations.isEmpty)
+    }
+
+    @Test("lose an empty table above others only when no walker can follow it any more")
+    func prune() throws {
+        let bench = try Stage2Bench(bits: 40)
+        let gibibyte: UInt64 = 1 << 18
+        try bench.assign(gibibyte, 1, .identity(Self.memory, largest: .three))
+        guard case .table(let child) = bench.table.branch(of: gibibyte, on: bench.cpu) else {
+            Issue.record("there is no table of pages")
+            return
+        }
+        bench.table.cutBranch(of: gibibyte, on: bench.cpu)
+        bench.frames.returnTable(child, on: bench.cpu)
+        bench.table.prune(before: gibibyte * 2, tablesTo: &bench.frames, on: bench.cpu)
+        bench.machine.returnToHost(bench.cpu)
+        #expect(bench.frames.taken.isEmpty)
+        #expect(bench.machine.violations.isEmpty)
+    }
+
     @Test("change nothing when there is nothing to change")
     func idempotence() throws {
         let bench = try Stage2Bench(bits: 44)
@@ -189,13 +221,13 @@ struct PageTableTests {
         let cpu = bench.machine[cpu: 0]
         var random = SeededGenerator(seed: seed)
         var plain: [UInt64: UInt64] = [:]
-        bench.hypervisor.memory.withLock(on: cpu) { state in
-            for step in 0..<80 {
-                // A part of the address space that nothing uses; frames of EL2's own.
-                let first: UInt64 = 1 << 34 | 500 + random.next() % 24
-                let count = 1 + random.next() % 20
-                let base = bench.plan.imageBase + random.next() % 400
-                let isMapped = random.next() % 3 != 0
+        for step in 0..<80 {
+            // A part of the address space that nothing uses; frames of EL2's own.
+            let first: UInt64 = 1 << 34 | 500 + random.next() % 24
+            let count = 1 + random.next() % 20
+            let base = bench.plan.imageBase + random.next() % 400
+            let isMapped = random.next() % 3 != 0
+            bench.hypervisor.memory.withLock(on: cpu) { state in
                 do {
                     try state.hypervisorTable.assign(
                         InputRange(first: first, end: first + count),
@@ -204,12 +236,12 @@ struct PageTableTests {
                 } catch {
                     Issue.record("seed \(seed), step \(step): out of tables")
                 }
-                bench.machine.returnToHost(cpu)
-                for page in 0..<count { plain[first + page] = isMapped ? base + page : nil }
-                for (page, frame) in plain {
-                    let found = cpu.load64(Address(page << pageShift | 8))
-                    #expect(found == bench.machine.peek(Address(frame << pageShift | 8)))
-                }
+            }
+            bench.machine.returnToHost(cpu)
+            for page in 0..<count { plain[first + page] = isMapped ? base + page : nil }
+            for (page, frame) in plain {
+                let found = cpu.load64(Address(page << pageShift | 8))
+                #expect(found == bench.machine.peek(Address(frame << pageShift | 8)))
             }
         }
         bench.expectNoViolations()

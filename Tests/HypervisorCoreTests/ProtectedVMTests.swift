@@ -66,6 +66,55 @@ struct ProtectedVMTests {
         bench.expectNoViolations()
     }
 
+    @Test func `where a guest's page was, the host's kernel reads and writes the sink, and executes nothing`() throws {
+        let vm = try bench.makeVM(.protected)
+        let cpu = bench.machine[cpu: 0]
+        #expect(bench.status(.donateToGuest, [vm, 0x80000, page, 2, GuestContent.zero.rawValue]) == .success)
+        var sink: UInt64 = 0
+        for offset: UInt64 in 0..<2 {
+            let answer = bench.hypervisor.memory.withLock(on: cpu) { state in
+                state.answerHostFault(at: Frame(page + offset), by: .kernelData, of: 0, on: cpu)
+            }
+            bench.machine.returnToHost(cpu)
+            #expect(answer == .sunk)
+            let found = try #require(bench.touch((page + offset) << 12, .write))
+            #expect(found != page && found != page + 1, "the guest's own page")
+            #expect(sink == 0 || found == sink, "one sink for all")
+            sink = found
+            #expect(bench.report(sink) == .hypervisor)
+            #expect(bench.touch((page + offset) << 12, .execute) == nil)
+            bench.hypervisor.memory.withLock(on: cpu) { state in
+                let recorded = state.ledger.state(of: Frame(page + offset), on: cpu)
+                #expect(recorded == .guest(slot: 0, .sink))
+            }
+        }
+        _ = bench.destroy(vm)
+        for offset: UInt64 in 0..<2 { #expect(bench.report(page + offset) == .host) }
+        #expect(bench.touch(page << 12, .write) == page)
+        bench.expectNoViolations()
+    }
+
+    @Test func `there are so many windows and no more`() throws {
+        let vm = try bench.makeVM(.protected)
+        for window in 0..<HostCall.maximumWindows {
+            #expect(bench.status(.allowMMIO, [vm, 0x9000 + window * 2, 1]) == .success)
+        }
+        #expect(bench.status(.allowMMIO, [vm, 0xA000, 1]) == .noMemory)
+    }
+
+    /// Its vCPUs are off by then, and nothing can turn them on; the VM itself remembers too.
+    @Test func `a guest that has switched itself off is over, whatever its vCPUs' pages say`() throws {
+        let vm = try bench.makeVM(.protected)
+        let cpu = bench.machine[cpu: 0]
+        let guest = ScriptedGuest([ScriptedGuest.hvc([0x8400_0008])])
+        bench.machine.guest = guest
+        #expect(bench.run(vm).exit == .systemOff)
+        let vcpu = VCPUPage(Frame(HostBench.vcpuBlock))
+        vcpu.store(.power, VCPUPage.Power.on.rawValue, on: cpu)
+        #expect(bench.run(vm).exit == .cpuOff)
+        #expect(guest.entries == 1)
+    }
+
     @Test func `so can a guest's page in a block of which EL2 has the rest`() throws {
         let vm = try bench.makeVM(.protected)
         let cpu = bench.machine[cpu: 0]
@@ -128,9 +177,22 @@ struct ProtectedVMTests {
     @Test func `2 MiB go and come as one block`() throws {
         let vm = try bench.makeVM(.protected)
         #expect(bench.status(.donateToGuest, [vm, 0x80000, page, 512, 0]) == .success)
-        for frame in [page, page + 255, page + 511] { #expect(bench.touch(frame << 12) == nil) }
+        for frame in [page, page + 255, page + 511] {
+            #expect(bench.touch(frame << 12) == nil)
+            bench.machine.poke(Address(frame << 12 | 8), 0x5EC2E7)
+        }
         _ = bench.destroy(vm)
-        for frame in [page, page + 255, page + 511] { #expect(bench.touch(frame << 12) == frame) }
+        for frame in [page, page + 255, page + 511] {
+            #expect(bench.touch(frame << 12) == frame)
+            #expect(bench.machine.isZero(Frame(frame)), "the guest's secret")
+        }
+        let cpu = bench.machine[cpu: 0]
+        bench.hypervisor.memory.withLock(on: cpu) { state in
+            for window in [HypervisorAddressSpace.window, HypervisorAddressSpace.blockWindow] {
+                let found = state.hypervisorTable.lookup(window >> pageShift, on: cpu).descriptor
+                #expect(found == .invalid, "EL2 still maps a page through a window")
+            }
+        }
         bench.expectNoViolations()
     }
 

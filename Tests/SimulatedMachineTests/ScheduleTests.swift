@@ -9,8 +9,13 @@ import Testing
 
 @Suite("Schedules")
 struct ScheduleTests {
+    private struct Counter: Lockable {
+        static var lockRank: LockRank { .memory }
+        var value: UInt64 = 0
+    }
+
     private final class Shared: @unchecked Sendable {
-        let counter = Locked<UInt64>(0)
+        let counter = Locked(Counter())
         var order: [Int] = []
         var unprotected: UInt64 = 0
     }
@@ -58,10 +63,10 @@ struct ScheduleTests {
             machine.allCPUs.map { cpu in
                 .init(cpu) {
                     for _ in 0..<10 {
-                        shared.counter.withLock(on: cpu) { value in
-                            let old = value
+                        shared.counter.withLock(on: cpu) { counter in
+                            let old = counter.value
                             _ = cpu.load64(Address(0x4000_0000))
-                            value = old + 1
+                            counter.value = old + 1
                         }
                         let old = shared.unprotected
                         _ = cpu.load64(Address(0x4000_0000))
@@ -69,7 +74,7 @@ struct ScheduleTests {
                     }
                 }
             })
-        shared.counter.withLock(on: machine[cpu: 0]) { #expect($0 == 30) }
+        shared.counter.withLock(on: machine[cpu: 0]) { #expect($0.value == 30) }
         #expect(shared.unprotected < 30, "seed \(seed) switched at no step that matters")
         #expect(machine.violations.isEmpty)
     }
@@ -81,16 +86,16 @@ struct ScheduleTests {
         let schedule = Schedule(machine, seed: 1)
         let parked = schedule.run([
             .init(machine[cpu: 0]) {
-                shared.counter.withLock(on: machine[cpu: 0]) { value in
-                    value += 1
-                    if value > 0 { schedule.park() }
+                shared.counter.withLock(on: machine[cpu: 0]) { counter in
+                    counter.value += 1
+                    if counter.value > 0 { schedule.park() }
                 }
             }
         ])
         #expect(parked == [.parked])
         let stuck = schedule.run([
-            .init(machine[cpu: 1]) { shared.counter.withLock(on: machine[cpu: 1]) { $0 += 1 } },
-            .init(machine[cpu: 2]) { shared.counter.withLock(on: machine[cpu: 2]) { $0 += 1 } },
+            .init(machine[cpu: 1]) { shared.counter.withLock(on: machine[cpu: 1]) { $0.value += 1 } },
+            .init(machine[cpu: 2]) { shared.counter.withLock(on: machine[cpu: 2]) { $0.value += 1 } },
         ])
         #expect(stuck == [.stuck, .stuck])
         #expect(machine.violations.first?.rule == .deadlock)

@@ -176,9 +176,11 @@ extension Hypervisor {
             .exitsSoftwareInterrupt, .exitsCPUOn, .exitsCPUOff, .exitsSystemOff, .exitsSystemReset,
             .exitsUnsupported, .exitsYield, .exitsDeactivation:
             var sum: UInt64 = 0
-            for cpu in 0..<boot.cpuCount {
+            var cpu = 0
+            while cpu < boot.cpuCount {
                 let data = HypervisorAddressSpace.identity(boot.dataPage(of: cpu))
                 sum &+= ExitCounters(data).count(of: counter, on: processor)
+                cpu &+= 1
             }
             return sum
         default:

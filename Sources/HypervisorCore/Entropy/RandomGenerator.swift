@@ -57,7 +57,9 @@ enum ChaCha20 {
 
 /// Random bits for guests. Whoever learns the state later learns nothing of what it gave before: each
 /// block replaces the key, and what is given of a block is erased.
-struct RandomGenerator: Sendable {
+struct RandomGenerator: Lockable, Sendable {
+    static var lockRank: LockRank { .generator }
+
     private var key: InlineArray<8, UInt32>
     /// The half of the last block that is not the key. Words from `left` on have been given.
     private(set) var words: InlineArray<4, UInt64> = [0, 0, 0, 0]
@@ -89,7 +91,8 @@ struct RandomGenerator: Sendable {
     /// - Parameter hardware: bits of the CPU's own generator, if it has one; they are mixed into each block.
     mutating func next(mixing hardware: () -> UInt64) -> UInt64 {
         if left == 0 { refill(hardware()) }
-        left &-= 1
+        // The mask changes no index, and spares a check that could only trap.
+        left = (left &- 1) & 3
         let word = words[left]
         words[left] = 0
         return word

@@ -36,14 +36,19 @@ extension Hypervisor {
     /// registers with one number would be UNPREDICTABLE: the later is dropped. The frame holds what is used.
     private func loadListRegisters(_ count: UInt64, _ frame: inout HostFrame, on processor: P) {
         var lists = InlineArray<4, UInt64>(repeating: 0)
-        for index in 0..<4 where UInt64(truncatingIfNeeded: index) < count {
-            let value = Self.checkedList(frame.x[5 &+ index])
+        var index = 0
+        while index < 4, UInt64(truncatingIfNeeded: index) < count {
+            let value = Self.checkedList(frame.x[5 &+ (index & 3)])
+            // Those from here on are zero still.
             var isDuplicate = false
-            for earlier in 0..<index
-            where lists[earlier] != 0 && lists[earlier] & 0xFFFF_FFFF == value & 0xFFFF_FFFF {
-                isDuplicate = true
+            var earlier = 0
+            while earlier < 4 {
+                let other = lists[earlier & 3]
+                if other != 0, other & 0xFFFF_FFFF == value & 0xFFFF_FFFF { isDuplicate = true }
+                earlier &+= 1
             }
-            lists[index] = isDuplicate ? 0 : value
+            lists[index & 3] = isDuplicate ? 0 : value
+            index &+= 1
         }
         for index in 0..<4 { frame.x[5 &+ index] = lists[index] }
         guard groups.contains(.interruptInterface) else { return }

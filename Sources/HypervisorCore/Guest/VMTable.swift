@@ -64,13 +64,14 @@ struct MachineSlots: ~Copyable, Sendable {
     }
 
     mutating func fill(_ handle: VMHandle, _ frame: Frame<HostPhysical>) {
-        pages[handle.slot] = frame.number &+ 1
+        pages[handle.slot & 63] = frame.number &+ 1
     }
 
     /// Empties a slot; its handle means nothing from here on.
     mutating func empty(_ handle: VMHandle) {
-        pages[handle.slot] = 0
-        generations[handle.slot] = generations[handle.slot] &+ 1
+        let slot = handle.slot & 63
+        pages[slot] = 0
+        generations[slot] = generations[slot] &+ 1
     }
 }
 

@@ -43,13 +43,15 @@ public struct MemoryMap: Sendable {
         self.base = base
         self.count = count
         var behind = Frame<HostPhysical>(0)
-        for index in 0..<count {
+        var index = 0
+        while index < count {
             let at = base.advanced(by: UInt64(truncatingIfNeeded: index) &* Self.stride)
             let bytes = processor.load64(at) | processor.load64(at.advanced(by: 8))
             guard bytes & (pageSize &- 1) == 0, let entry = entry(index, on: processor),
                 entry.kind != .device, entry.range.first >= behind
             else { return nil }
             behind = entry.range.end
+            index &+= 1
         }
     }
 

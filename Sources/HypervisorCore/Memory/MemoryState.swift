@@ -4,10 +4,12 @@
 
 public import Arm
 import HypervisorInterface
-import Machine
+public import Machine
 
 /// Ownership of memory and the tables derived from it.
-public struct MemoryState: ~Copyable, Sendable {
+public struct MemoryState: Lockable, ~Copyable, Sendable {
+    /// Its place among the locks.
+    public static var lockRank: LockRank { .memory }
     let stationary = Stationary()
     let features: CPUFeatures
     /// What each physical address is.

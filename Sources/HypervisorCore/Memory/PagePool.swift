@@ -39,7 +39,7 @@ public struct PagePool: ~Copyable, Sendable {
     public var purpose: Purpose = .ownershipChange
     /// Table pages taken for device mappings since they were last dropped.
     private var deviceTables: UInt64 = 0
-    private var heads: InlineArray<20, UInt64> = InlineArray(repeating: 0)
+    private var heads: InlineArray<32, UInt64> = InlineArray(repeating: 0)
     /// Pages that nothing uses.
     public private(set) var freePages: UInt64 = 0
     /// Pages that are kept for sinks, so that nothing but a return takes them.
@@ -48,9 +48,9 @@ public struct PagePool: ~Copyable, Sendable {
     /// An empty pool.
     public init(ledger: Ledger) { self.ledger = ledger }
 
-    // A link is a frame number plus one; 0 ends a list.
+    // A link is a frame number plus one; 0 ends a list. Orders are at most 9, so that the mask changes none.
     private static func slot(_ origin: PageState.Origin, _ order: UInt8) -> Int {
-        (origin == .superpage ? 0 : 10) &+ Int(order)
+        (origin == .superpage ? 0 : 16) | Int(order & 15)
     }
 
     private func nextLink(_ frame: Frame<HostPhysical>) -> Address<HypervisorVirtual> {

@@ -35,7 +35,9 @@ public enum CPUPower: Equatable, Sendable {
 /// All CPUs that the hypervisor was installed on. No other CPU is ever started.
 ///
 /// Each CPU's state stands in its own data page, its affinity in the boot block.
-public struct PowerState: Sendable {
+public struct PowerState: Lockable, Sendable {
+    /// Its place among the locks.
+    public static var lockRank: LockRank { .power }
     private let boot: BootBlock
     /// CPUs that have come up through the relay.
     public internal(set) var arrivals: UInt64 = 0
@@ -43,9 +45,11 @@ public struct PowerState: Sendable {
     /// All CPUs of the boot block run the host; nil if two of them have one affinity.
     init?(_ boot: BootBlock, on processor: some Processor) {
         self.boot = boot
-        for cpu in 0..<boot.cpuCount {
+        var cpu = 0
+        while cpu < boot.cpuCount {
             guard index(of: boot.affinity(cpu, on: processor), on: processor) == cpu else { return nil }
             record(.on, of: cpu, on: processor)
+            cpu &+= 1
         }
     }
 
@@ -54,7 +58,11 @@ public struct PowerState: Sendable {
 
     /// The index of a CPU, nil if it is not one of ours.
     public func index(of affinity: Affinity, on processor: some Processor) -> Int? {
-        for cpu in 0..<boot.cpuCount where boot.affinity(cpu, on: processor) == affinity { return cpu }
+        var cpu = 0
+        while cpu < boot.cpuCount {
+            if boot.affinity(cpu, on: processor) == affinity { return cpu }
+            cpu &+= 1
+        }
         return nil
     }
 

@@ -56,7 +56,8 @@ extension PageTable {
     private func nextEntry(
         behind page: UInt64, in table: Frame<HostPhysical>, _ level: Level, on processor: some Processor
     ) -> UInt64 {
-        let entries = level == geometry.rootLevel ? geometry.frames / level.entryPages : entriesPerTable
+        let rootEntries = geometry.frames &>> (level.entryShift &- pageShift)
+        let entries = level == geometry.rootLevel ? rootEntries : entriesPerTable
         var at = entry(table, level, for: page).advanced(by: 8)
         var next = (page & ~(level.entryPages &- 1)) &+ level.entryPages
         // A root of concatenated tables is consecutive, too.

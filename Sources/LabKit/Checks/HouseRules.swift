@@ -35,7 +35,7 @@ public enum HouseRule: String, CaseIterable, Sendable {
     /// Folders below `Sources` in which the keyword may stand: machine layers, bindings to C,
     /// image entry points, and the one that keeps the bytes of a value that cannot be copied.
     static let fence: Set<String> = [
-        "EL2Machine", "HostModule", "HypervisorImage", "Machine", "Snapshot", "VMMLinux",
+        "EL2Machine", "Fuzzer", "HostModule", "HypervisorImage", "Machine", "Snapshot", "VMMLinux",
     ]
     // Put together here, so that this file does not break the rules that it checks.
     private static let keyword = ["un", "safe"].joined()

@@ -25,6 +25,6 @@ extension MachineCode {
         for variant in HypervisorVariant.allCases where variant != .product {
             results.append(try await checkFaulty(images.hypervisorELF(variant), variant))
         }
-        return results
+        return results + [try await Traps.ofHypervisor(images).check(), try await Traps.ofModule(images).check()]
     }
 }

@@ -141,6 +141,7 @@ extension SimulatedMachine {
         let index = cpu.index
         let state = cpus[index]
         trace.record(Event(kind: .hostReturn, cpu: UInt8(index)))
+        expectNoLocks(index, at: "a return to the host")
         if state.hasOutstandingInvalidation {
             report(.incompleteInvalidation, cpu: index, "a TLBI has no DSB behind it")
         }

@@ -56,6 +56,8 @@ public struct Violation: Sendable, CustomStringConvertible {
         /// A vCPU was entered on a CPU whose TLB has stage-1 translations of another vCPU under the same
         /// VMID (D8.14).
         case sharedTranslations
+        /// A lock was taken out of order (docs/locking.md), or held over a return to the host or a guest's run.
+        case lockOrder
         /// A CPU waits for a lock that nobody will release.
         case deadlock
         /// The hypervisor panicked.

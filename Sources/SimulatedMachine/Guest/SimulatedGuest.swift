@@ -42,8 +42,11 @@ extension SimulatedCPU: GuestProcessor {
     /// The model has four list registers.
     public func clearUpperListRegisters(last: UInt64) {}
 
-    /// The model has no instruction caches.
-    public func invalidateInstructionCaches() { machine.step(index) }
+    /// The model has no instruction caches, and counts.
+    public func invalidateInstructionCaches() {
+        machine.step(index)
+        machine.instructionCacheInvalidations += 1
+    }
 
     /// A number that stands for the guest's vectors.
     public func guestVectors(_ mitigation: BranchMitigation) -> UInt64 { 0x1000 }
@@ -59,6 +62,7 @@ extension SimulatedMachine {
     /// A vCPU runs, and its stage-1 translations come into the TLB under the current VMID.
     func noteEntry(_ cpu: Int, _ vcpu: Address<HypervisorVirtual>) {
         let state = cpus[cpu]
+        expectNoLocks(cpu, at: "a guest's run")
         if let other = state.translationsOf[state.vmid], other != vcpu.rawValue {
             report(
                 .sharedTranslations, cpu: cpu,
