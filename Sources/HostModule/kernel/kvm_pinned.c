@@ -15,6 +15,46 @@ static bool is_touched(pte_t entry)
 }
 
 /*
+ * Whether there is something behind an address; if not, *next is the first address that has to be looked at
+ * then. Each entry is read once: another thread may be unmapping what it leads to, and a block may take a table's
+ * place.
+ */
+static bool is_there(u64 address, u64 end, u64 *next)
+{
+	pgd_t *pgdp = pgd_offset(current->mm, address);
+	pgd_t pgd = READ_ONCE(*pgdp);
+	p4d_t *p4dp, p4d;
+	pud_t *pudp, pud;
+	pmd_t *pmdp, pmd;
+
+	*next = pgd_addr_end(address, end);
+	if (pgd_none(pgd))
+		return false;
+	p4dp = p4d_offset_lockless(pgdp, pgd, address);
+	p4d = READ_ONCE(*p4dp);
+	*next = p4d_addr_end(address, end);
+	if (p4d_none(p4d))
+		return false;
+	pudp = pud_offset_lockless(p4dp, p4d, address);
+	pud = READ_ONCE(*pudp);
+	*next = pud_addr_end(address, end);
+	if (pud_none(pud))
+		return false;
+	if (!pud_present(pud) || pud_leaf(pud))
+		return true;
+	pmdp = pmd_offset_lockless(pudp, pud, address);
+	pmd = READ_ONCE(*pmdp);
+	*next = pmd_addr_end(address, end);
+	if (pmd_none(pmd))
+		return false;
+	/* A block, or one on its way to another place. */
+	if (!pmd_present(pmd) || pmd_leaf(pmd))
+		return true;
+	*next = address + PAGE_SIZE;
+	return is_touched(READ_ONCE(*pte_offset_kernel(&pmd, address)));
+}
+
+/*
  * With interrupts off no table is freed under the walk, as for get_user_pages_fast. Pages that are in swap, or
  * that a fork has made read-only, count as touched: what is in them is the process's.
  */
@@ -26,44 +66,12 @@ struct martlet_touched martlet_kernel_user_touched(u64 user, u64 end)
 	u64 next;
 
 	local_irq_save(flags);
-	for (entries = 0; found.address < end && entries < MOST_ENTRIES; entries++) {
-		pgd_t *pgd = pgd_offset(current->mm, found.address);
-		p4d_t *p4d;
-		pud_t upper;
-		pmd_t middle;
-
-		next = pgd_addr_end(found.address, end);
-		if (!pgd_none(READ_ONCE(*pgd))) {
-			p4d = p4d_offset(pgd, found.address);
-			next = p4d_addr_end(found.address, end);
-			if (!p4d_none(READ_ONCE(*p4d))) {
-				/* What is a table now may be a block when it is read again. */
-				upper = READ_ONCE(*pud_offset(p4d, found.address));
-				next = pud_addr_end(found.address, end);
-				if (!pud_none(upper)) {
-					if (!pud_present(upper) || pud_leaf(upper))
-						goto touched;
-					middle = READ_ONCE(*pmd_offset(&upper, found.address));
-					next = pmd_addr_end(found.address, end);
-					if (!pmd_none(middle)) {
-						/* A block, or one on its way to another place. */
-						if (!pmd_present(middle) || pmd_leaf(middle))
-							goto touched;
-						if (is_touched(READ_ONCE(*pte_offset_kernel(&middle, found.address))))
-							goto touched;
-						next = found.address + PAGE_SIZE;
-					}
-				}
-			}
-		}
-		found.address = next;
+	for (entries = 0; found.address < end && entries < MOST_ENTRIES && !found.is_touched; entries++) {
+		found.is_touched = is_there(found.address, end, &next);
+		if (!found.is_touched)
+			found.address = next;
 	}
 	local_irq_restore(flags);
-	return found;
-
-touched:
-	local_irq_restore(flags);
-	found.is_touched = 1;
 	return found;
 }
 

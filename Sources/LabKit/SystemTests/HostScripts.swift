@@ -46,7 +46,7 @@ extension HostScript {
         "kvm",
         checks: [
             "kvm-refusals", "kvm-exits", "kvm-ends", "kvm-interrupts", "kvm-sign-extension", "kvm-registers",
-            "kvm-memory", "kvm-nonsense", "kvm-kill-cycles",
+            "kvm-memory", "kvm-first-run", "kvm-limits", "kvm-nonsense", "kvm-kill-cycles",
         ])
     /// What is refused to a protected VM's process, and who reaches its memory when.
     static let protected = HostScript(

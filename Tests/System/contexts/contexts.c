@@ -27,7 +27,8 @@
 #define HWCAP_SVE (1 << 22)
 #endif
 
-enum { MOST_PROCESSES = 64 };
+// LONGEST_WAIT: seconds.
+enum { MOST_PROCESSES = 64, LONGEST_WAIT = 60 };
 
 // One process's result, in memory that all share.
 struct result {
@@ -125,7 +126,8 @@ static void keep(unsigned index, double end, bool corrupts, struct result *resul
             die("the vector length is another one than was set");
         result->bytes = bytes;
     }
-    while (now() < end) {
+    // Rounds of either kind: on a busy machine a process may get its first turn late.
+    while (now() < end || (result->rounds < 2 && now() < end + LONGEST_WAIT)) {
         // Every second round goes through a scheduler that was asked; in the others only interrupts take
         // the CPU away, and then nothing may be lost.
         struct wait wait = { result->rounds % 2 ? next(&seed) % 1000000 + 1 : 0, corrupts };
@@ -177,7 +179,7 @@ int main(int argc, char **argv)
         if (i < 5)
             sprintf(lengths + strlen(lengths), "%s%u", i ? "," : "", results[i].bytes);
     }
-    bool is_good = all_ended && fewest > 0 && mismatches == corruptions && (corruptions > 0) == corrupts;
+    bool is_good = all_ended && fewest > 1 && mismatches == corruptions && (corruptions > 0) == corrupts;
     printf("CONTEXTS %s processes=%u rounds=%lu fewest=%lu mismatches=%lu provoked=%lu lengths=%s\n",
            is_good ? "good" : "bad", processes, rounds, fewest, mismatches, corruptions, lengths);
     return is_good ? 0 : 1;

@@ -5,9 +5,9 @@
 //   kvm-exerciser refusals | exits | ends | interrupts | sign-extension | registers | memory | vectors
 //                 | nonsense SEED ROUNDS [protected] | cycles COUNT [protected]
 //
-// and for one that serves protected VMs, those after the first with the module peek.ko:
+// and for one that serves protected VMs, those after `first-run` with the module peek.ko:
 //
-//   kvm-exerciser abi | isolation | misuse | attacks | attack NAME DEFENCES
+//   kvm-exerciser abi | limits | first-run | isolation | misuse | attacks | attack NAME DEFENCES
 //
 // and calls to EL2 from a trace, with the test module raw.ko:
 //
@@ -51,6 +51,10 @@ int main(int count, char **words)
         cycles(type_of(count - 3, words + 3), strtoul(words[2], NULL, 0));
     else if (!strcmp(group, "abi"))
         abi();
+    else if (!strcmp(group, "limits"))
+        limits();
+    else if (!strcmp(group, "first-run"))
+        first_run();
     else if (!strcmp(group, "isolation"))
         isolation();
     else if (!strcmp(group, "misuse"))

@@ -28,6 +28,8 @@ void memory(void);
 void vectors(void);
 void cycles(unsigned long type, unsigned count);
 void abi(void);
+void limits(void);
+void first_run(void);
 void isolation(void);
 void misuse(void);
 void attacks(void);
