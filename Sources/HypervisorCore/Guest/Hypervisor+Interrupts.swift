@@ -32,24 +32,24 @@ extension Hypervisor {
         return base | value & (1 << 41)
     }
 
-    /// The list registers that the host asks for: those it names, without what may not be used. Two list
-    /// registers with one number would be UNPREDICTABLE: the later is dropped. The frame holds what is used.
-    private func loadListRegisters(_ count: UInt64, _ frame: inout HostFrame, on processor: P) {
-        var lists = InlineArray<4, UInt64>(repeating: 0)
-        var index = 0
-        while index < 4, UInt64(truncatingIfNeeded: index) < count {
-            let value = Self.checkedList(frame.x[5 &+ (index & 3)])
-            // Those from here on are zero still.
-            var isDuplicate = false
-            var earlier = 0
-            while earlier < 4 {
-                let other = lists[earlier & 3]
-                if other != 0, other & 0xFFFF_FFFF == value & 0xFFFF_FFFF { isDuplicate = true }
-                earlier &+= 1
-            }
-            lists[index & 3] = isDuplicate ? 0 : value
-            index &+= 1
+    /// The same, and zero if a list register in use has the number: two with one would be UNPREDICTABLE.
+    private static func checkedList(_ value: UInt64, unlike others: InlineArray<4, UInt64>) -> UInt64 {
+        let value = checkedList(value)
+        for index in 0..<4 where others[index] != 0 {
+            if others[index] & 0xFFFF_FFFF == value & 0xFFFF_FFFF { return 0 }
         }
+        return value
+    }
+
+    /// The list registers that the host asks for, of which there is one at least: those it names, without
+    /// what may not be used; of two with one number, the first. The frame holds what is used.
+    private func loadListRegisters(_ count: UInt64, _ frame: inout HostFrame, on processor: P) {
+        // Those that are still to come are zero.
+        var lists = InlineArray<4, UInt64>(repeating: 0)
+        lists[0] = Self.checkedList(frame.x[5])
+        if count > 1 { lists[1] = Self.checkedList(frame.x[6], unlike: lists) }
+        if count > 2 { lists[2] = Self.checkedList(frame.x[7], unlike: lists) }
+        if count > 3 { lists[3] = Self.checkedList(frame.x[8], unlike: lists) }
         for index in 0..<4 { frame.x[5 &+ index] = lists[index] }
         guard groups.contains(.interruptInterface) else { return }
         let last = processor.read(.ichVtrEL2) & 0x1F

@@ -116,7 +116,8 @@ extension Mutants {
             "A guest ends a physical interrupt of the host's."),
         .value(
             "duplicate-list", .validation, "Guest/Hypervisor+Interrupts.swift",
-            "isDuplicate ? 0 : value", is: "value", "Two list registers hold one interrupt."),
+            "«others[index] & 0xFFFF_FFFF == value & 0xFFFF_FFFF» {", is: "false",
+            "Two list registers hold one interrupt."),
         .unchecked(
             "special-interrupt", .validation, "Guest/Hypervisor+Interrupts.swift", "number < 1020",
             "A list register holds a number that is none."),
