@@ -99,6 +99,8 @@ public enum Defence: UInt64, CaseIterable, Sendable {
     case unknownRegistersAreUndefined = 45
     /// A protected VM that has ended itself is not run again.
     case endsAreFinal = 46
+    /// Memory of protected guests is wiped before the machine is switched off or reset.
+    case endsWipeGuests = 47
 
     /// Its bit in a set of defences.
     public var bit: UInt64 { 1 << rawValue }

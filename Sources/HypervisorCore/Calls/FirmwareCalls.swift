@@ -49,11 +49,13 @@ extension Hypervisor {
     private func relay(_ call: PSCIFunction, _ cpu: Int, _ frame: HostFrame, on processor: P) -> UInt64? {
         let x1 = frame.x[1]
         switch call {
-        case .version, .migrateInfoType, .systemOff, .systemReset, .setSuspendMode:
+        case .version, .migrateInfoType, .setSuspendMode:
             return forward(call, x1, frame.x[2], on: processor)
+        case .systemOff, .systemReset:
+            return endSystem(call, on: processor)
         case .systemReset2, .systemReset2x32:
-            // A warm reset keeps memory, and with it what EL2 and its guests had there.
-            return forward(.systemReset, 0, 0, on: processor)
+            // A warm reset keeps memory, and with it what EL2 had there.
+            return endSystem(.systemReset, on: processor)
         case .features:
             return features(of: FunctionID(register: x1), on: processor)
         case .cpuOn:

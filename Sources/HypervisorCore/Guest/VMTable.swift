@@ -63,6 +63,13 @@ struct MachineSlots: ~Copyable, Sendable {
         return VMPage(Frame(pages[slot] &- 1))
     }
 
+    /// What a slot holds; nil if it is empty.
+    func machine(in slot: UInt64) -> (handle: VMHandle, vm: VMPage)? {
+        let slot = Int(truncatingIfNeeded: slot & 63)
+        guard pages[slot] != 0 else { return nil }
+        return (VMHandle(slot: slot, generation: generations[slot]), VMPage(Frame(pages[slot] &- 1)))
+    }
+
     mutating func fill(_ handle: VMHandle, _ frame: Frame<HostPhysical>) {
         pages[handle.slot & 63] = frame.number &+ 1
     }

@@ -156,6 +156,8 @@ extension Scenarios {
             name, subject: .martlet(variant),
             machine: MachineConfiguration(processors: 2, memory: 512),
             scripts: variant == .product ? [.takeover, suite, .aftermath] : [suite], extent: .full,
-            kernelParameters: MachineBoot.leavesEL2 + ["lab.attacks=\(list.joined(separator: ","))"])
+            kernelParameters: MachineBoot.leavesEL2 + ["lab.attacks=\(list.joined(separator: ","))"],
+            // The attack that would hibernate the machine is told.
+            announcements: attacks.contains { $0.id == "B08" } ? [hibernationRefused] : [])
     }
 }

@@ -88,6 +88,12 @@ public enum Attacks {
             "B07", .host, "goes on at EL2 by the stub's SOFT_RESTART", against: "EL2 returns to EL1, always",
             simulated: [.restartsStayAtEL1]),
         Attack(
+            "B08", .host, "unloads the module, hibernates, takes a CPU out and puts it back, while a guest lives",
+            against: "refusals, and firmware is told EL2's entry", emulated: [.startsPassEL2]),
+        Attack(
+            "B08b", .host, "restarts the machine and reads what guests had", against: "memory is wiped before",
+            simulated: [.endsWipeGuests]),
+        Attack(
             "B09", .host, "starts a CPU in the hypervisor's code", against: "the entry must be the host's",
             simulated: [.entriesAreTheHosts]),
         Attack(

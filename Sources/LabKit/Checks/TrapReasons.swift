@@ -18,7 +18,7 @@ enum TrapReasons {
             "The call of a register by a name that the machine layer does not have: no such name "
                 + "is in the core."),
         TrapReason(
-            "EL2Processor.swift", "lock", 39,
+            "EL2Processor.swift", "lock", 40,
             "A CPU that waits for a lock of one that has panicked: it panics too, which takes it "
                 + "back to its host."),
         TrapReason(

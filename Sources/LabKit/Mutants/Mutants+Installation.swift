@@ -5,7 +5,30 @@
 extension Mutants {
     private static let building = "Memory/MemoryState+Initialise.swift"
     private static let block = "Memory/BootBlock.swift"
+    private static let end = "Power/Hypervisor+SystemEnd.swift"
     private static let relay = "Power/PowerRelay.swift"
+
+    /// The machine's end.
+    static let systemEnd: [Mutant] = [
+        .left(
+            "end-without-wiping", .ownership, end, out: "state.wipeGuests(on: processor)",
+            "What guests had is there for whoever starts next."),
+        .value(
+            "end-under-guests", .ownership, end, "state.stopGuests(again: looks > 1, on: processor)", is: "true",
+            "A guest that runs writes its secrets again behind the wiping."),
+        .left(
+            "end-with-tables", .tlb, end, out: "invalidateAll(on: processor)",
+            "A guest that runs goes on with what its TLB has."),
+        .left(
+            "end-with-registers", .ownership, end, out: "wipeRegisters(of: vm, on: processor)",
+            "Guests' registers are there for whoever starts next."),
+        .unchecked(
+            "end-of-returning", .ownership, end, "vm.phase(on: processor) != .returning",
+            "Registers on their way back to the host are there for whoever starts next."),
+        .left(
+            "end-in-cache", .cache, end, out: "processor.barrier(.cacheMaintenanceComplete)",
+            "The zeroes may not be in memory when the machine is reset."),
+    ]
 
     static let installation: [Mutant] = [
         .left(

@@ -67,8 +67,8 @@ extension Mutants {
             "An SMC that no convention knows is answered."),
         .value(
             "warm-reset", .validation, "Calls/FirmwareCalls.swift",
-            "forward(«.systemReset», 0, 0, on: processor)", is: ".systemReset2",
-            "A reset keeps memory with what guests had there."),
+            "return endSystem(«.systemReset», on: processor)", is: ".systemReset2",
+            "A reset keeps memory with what EL2 had there."),
         .unchecked(
             "hvc-of-any-immediate", .validation, "Calls/HostCalls.swift", "immediate == 0",
             "An HVC that is no host call is answered."),

@@ -7,7 +7,7 @@ public enum Mutants {
     /// All of them. A mutant's number is its place here, from 1 on; 0 is the code as it is.
     public static let all: [Mutant] =
         ownership + virtualMachines + tables + invalidation + caches + worldSwitch + exits + validation
-        + installation
+        + installation + systemEnd
 
     /// Those whose name, area or file contains a text, or one of several with commas between them.
     public static func select(_ filter: String?) -> [(number: Int, mutant: Mutant)] {

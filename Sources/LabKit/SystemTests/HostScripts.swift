@@ -74,6 +74,11 @@ extension HostScript {
     static let suspend = HostScript("suspend", checks: ["suspend-to-idle", "goes-on"])
     /// The host restarts.
     static let reboot = HostScript("reboot", checks: ["restarted"])
+    /// The host is reset under guests, and the next kernel looks for what they had.
+    static let reset = HostScript(
+        "reset",
+        checks: ["normal", "descriptor", "pinned"].flatMap { ["\($0)-lives", "\($0)-sought-after-reset"] },
+        ramDisk: .hostWithGuest)
     /// The host starts another kernel, and that becomes a restart.
     static let kexec = HostScript("kexec", checks: ["restarted", "not-the-second-kernel"])
     /// RAM has a hole, and a region that the kernel does not map.

@@ -97,6 +97,13 @@ extension SimulatedAttack {
             let answer = bench.raw([1, 0x4010_0000, 7, 0, 0])
             return answer.frame.savedState & 0xC == 8 ? "the host goes on at EL2" : nil
         },
+        SimulatedAttack(id: "B08b") { bench in
+            _ = try bench.victim()
+            _ = bench.smc(CallRegisters(0x8400_0009))
+            // Nothing translates and nothing refuses any more.
+            return bench.firmware.system == .reset && bench.word(HostBench.guestPages) == 0x5EC2E7
+                ? "the guest's word is still there" : nil
+        },
         SimulatedAttack(id: "B09") { bench in
             _ = bench.smcThatMayPark(CallRegisters(0x8400_0002), on: 1)
             let image = bench.plan.imageBase << pageShift

@@ -5,6 +5,10 @@
 #define _GNU_SOURCE
 #include "attack.h"
 #include "raw.h"
+#include <fcntl.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 GUEST(guest_filler);
 GUEST(guest_counter);
@@ -94,7 +98,28 @@ static const char *counters(void)
     return address == DEVICE ? "the guest has the machine's performance counters" : NULL;
 }
 
+static bool has_written(const char *file, const char *word)
+{
+    int descriptor = open(file, O_WRONLY | O_CLOEXEC);
+    bool is_written = descriptor >= 0 && write(descriptor, word, strlen(word)) > 0;
+    if (descriptor >= 0)
+        close(descriptor);
+    return is_written;
+}
+
+// What would end EL2 under the guest, or bring up a CPU beside it.
+static const char *without_hypervisor(void)
+{
+    if (!syscall(SYS_delete_module, "martlet", O_NONBLOCK))
+        return "the module is unloaded";
+    if (has_written("/sys/power/state", "disk"))
+        return "the machine's memory is saved";
+    if (is_secret(&victim, peek_at_start(stolen(), 0)))
+        return "a CPU that was put back reads the guest's page";
+    return NULL;
+}
+
 const struct attack call_attacks[] = {
-    { "B02", immediates }, { "B03", old_handle }, { "C01", its_registers }, { "C05", vectors_left },
-    { "C12", second_start }, { "D06", counters }, { NULL, NULL },
+    { "B02", immediates }, { "B03", old_handle }, { "B08", without_hypervisor }, { "C01", its_registers },
+    { "C05", vectors_left }, { "C12", second_start }, { "D06", counters }, { NULL, NULL },
 };

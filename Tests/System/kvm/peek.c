@@ -32,6 +32,13 @@ uint64_t peek_read(uint64_t frame, unsigned offset)
     return careful.x[3] ? plain.x[2] : careful.x[2];
 }
 
+uint64_t peek_at_start(uint64_t frame, unsigned offset)
+{
+    struct peek peek = { { frame, offset } };
+    request(PEEK_AT_START, &peek);
+    return peek.x[3] ? 0 : peek.x[2];
+}
+
 void peek_write(uint64_t frame, unsigned offset, uint64_t value)
 {
     struct peek peek = { { frame, offset, value } };

@@ -19,6 +19,7 @@ struct peek {
 #define PEEK_CALL _IOWR('M', 3, struct peek)
 #define PEEK_FRAME _IOWR('M', 4, struct peek)
 #define PEEK_SCAN _IOWR('M', 5, struct peek)
+#define PEEK_AT_START _IOWR('M', 6, struct peek)
 
 // The numbers of calls to EL2 are written down anew here: a test must notice when they change.
 enum {
@@ -41,6 +42,8 @@ enum { PAGE_OF_HOST = 1, PAGE_OF_GUEST = 4 };
 void peek_open(void);
 // A page frame's word by the kernel's linear map.
 uint64_t peek_read(uint64_t frame, unsigned offset);
+// Takes CPU 1 out and puts it back; what it reads there before anything else, 0 if it cannot.
+uint64_t peek_at_start(uint64_t frame, unsigned offset);
 void peek_write(uint64_t frame, unsigned offset, uint64_t value);
 // A call to EL2; its status.
 long peek_call(struct peek *registers);

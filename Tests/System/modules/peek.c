@@ -4,6 +4,7 @@
  * through the kernel's linear map, by plain accesses and by those that may fail, and makes any
  * call to EL2. See Tests/System/kvm/peek.h for the program's side.
  */
+#include <linux/cpu.h>
 #include <linux/fs.h>
 #include <linux/ioport.h>
 #include <linux/miscdevice.h>
@@ -115,6 +116,42 @@ static volatile u64 *place(const struct request *request)
 	return page_address(pfn_to_page(request->x[0])) + request->x[1];
 }
 
+/*
+ * x0 = frame, x1 = byte in the page: offlines and onlines CPU 1, which reads the word before anything that a
+ * well-meaning kernel would do there. Its value goes to x2, an error to x3.
+ */
+#define PEEK_AT_START _IOWR('M', 6, struct request)
+
+/* A state between firmware's hand-over and the CPU's first interrupt that no arm64 kernel uses. */
+#define EARLY CPUHP_AP_CLINT_TIMER_STARTING
+
+static struct request early;
+
+static int look_early(unsigned int cpu)
+{
+	early.x[3] = copy_from_kernel_nofault(&early.x[2], (const void *)place(&early), sizeof(u64));
+	return 0;
+}
+
+static int peek_at_start(struct request *request)
+{
+	int error;
+
+	early = *request;
+	early.x[2] = 0;
+	early.x[3] = -EAGAIN;
+	error = cpuhp_setup_state_nocalls(EARLY, "martlet/test:early", look_early, NULL);
+	if (error)
+		return error;
+	error = remove_cpu(1);
+	if (!error)
+		/* The module may take the CPU away again: it has been there. */
+		add_cpu(1);
+	cpuhp_remove_state_nocalls(EARLY);
+	*request = early;
+	return error;
+}
+
 static long peek(struct file *file, unsigned int number, unsigned long argument)
 {
 	struct request __user *user = (struct request __user *)argument;
@@ -142,6 +179,11 @@ static long peek(struct file *file, unsigned int number, unsigned long argument)
 	word = place(&request);
 	if (!word)
 		return -EINVAL;
+	if (number == PEEK_AT_START) {
+		int error = peek_at_start(&request);
+
+		return error ? error : copy_to_user(user, &request, sizeof(request)) ? -EFAULT : 0;
+	}
 	switch (number) {
 	case PEEK_READ:
 		request.x[2] = *word;
