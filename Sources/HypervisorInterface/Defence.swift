@@ -101,6 +101,8 @@ public enum Defence: UInt64, CaseIterable, Sendable {
     case endsAreFinal = 46
     /// Memory of protected guests is wiped before the machine is switched off or reset.
     case endsWipeGuests = 47
+    /// The module takes memory back from guests when their process loses it. This one is the module's.
+    case unmappedPagesLeaveGuests = 48
 
     /// Its bit in a set of defences.
     public var bit: UInt64 { 1 << rawValue }

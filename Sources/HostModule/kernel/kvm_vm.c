@@ -5,6 +5,7 @@
 #include <linux/cred.h>
 #include <linux/fs.h>
 #include <linux/list.h>
+#include <linux/moduleparam.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
@@ -55,6 +56,18 @@ int martlet_kernel_vm_admit(struct martlet_vm *vm, u32 limit)
 	return error;
 }
 
+/* Defences that attacks do without, by their bits: of an image that is built for it, and of no other. */
+#ifdef MARTLET_FAULT_SWITCHES
+static ulong martlet_fault_switches;
+module_param_named(without, martlet_fault_switches, ulong, 0600);
+MODULE_PARM_DESC(without, "defences that are taken away");
+#define is_without(bit) (READ_ONCE(martlet_fault_switches) & BIT(bit))
+#else
+#define is_without(bit) false
+#endif
+/* Defence.unmappedPagesLeaveGuests. */
+#define UNMAPPED_PAGES_LEAVE_GUESTS 48
+
 static struct martlet_vm *watched(struct mmu_notifier *notifier)
 {
 	return container_of(notifier, struct martlet_vm, notifier);
@@ -62,6 +75,8 @@ static struct martlet_vm *watched(struct mmu_notifier *notifier)
 
 static int on_begin(struct mmu_notifier *notifier, const struct mmu_notifier_range *range)
 {
+	if (is_without(UNMAPPED_PAGES_LEAVE_GUESTS))
+		return 0;
 	martlet_kvm_invalidate_begin(watched(notifier), range->start, range->end,
 				     mmu_notifier_range_blockable(range));
 	return 0;
@@ -69,6 +84,8 @@ static int on_begin(struct mmu_notifier *notifier, const struct mmu_notifier_ran
 
 static void on_end(struct mmu_notifier *notifier, const struct mmu_notifier_range *range)
 {
+	if (is_without(UNMAPPED_PAGES_LEAVE_GUESTS))
+		return;
 	martlet_kvm_invalidate_end(watched(notifier), range->start, range->end);
 }
 

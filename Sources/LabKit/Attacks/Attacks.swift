@@ -187,7 +187,10 @@ public enum Attacks {
     /// G. Processes.
     private static let processes: [Attack] = [
         Attack(
+            "G06", .process, "gives memory back under its guest, which reads what another process has there",
+            against: "the module takes pages from guests first", emulated: [.unmappedPagesLeaveGuests]),
+        Attack(
             "G08", .process, "has the kernel read a protected guest's memory for it, by calls and pipes",
-            against: "the page leaves the host's stage-2", emulated: [.donatedPagesLeaveHost])
+            against: "the page leaves the host's stage-2", emulated: [.donatedPagesLeaveHost]),
     ]
 }

@@ -25,6 +25,7 @@ extension MachineCode {
         for variant in HypervisorVariant.allCases where variant != .product {
             results.append(try await checkFaulty(images.hypervisorELF(variant), variant))
         }
+        results.append(try await checkFaultyModule(images.hostModule(.switches), .switches))
         return results + [try await Traps.ofHypervisor(images).check(), try await Traps.ofModule(images).check()]
     }
 }

@@ -46,12 +46,19 @@ public enum MachineCode {
         hasFaults(try await symbols(of: image), variant)
     }
 
+    /// The same of a module, where it has a fault of its own.
+    static func checkFaultyModule(_ module: FilePath, _ variant: HypervisorVariant) async throws -> CheckResult {
+        hasFaults(try await symbols(of: module), variant, group: "module")
+    }
+
     /// Checks the kernel module: small frames, no FP/SIMD registers, no allocator but its own.
     public static func checkModule(_ module: FilePath) async throws -> [CheckResult] {
         let code = try await Disassembly.of(module)
+        let symbols = try await symbols(of: module)
         return [
             noVectorRegisters(code, group: "module"),
-            noAllocator(try await symbols(of: module), group: "module"),
+            noAllocator(symbols, group: "module"),
+            noFaults(symbols, group: "module"),
             smallFrames(code, limit: moduleFrameLimit, group: "module"),
         ]
     }
@@ -82,22 +89,24 @@ public enum MachineCode {
     }
 
     /// The product has none of the faults that tests build in.
-    static func noFaults(_ symbols: Symbols) -> CheckResult {
+    static func noFaults(_ symbols: Symbols, group: String = "hypervisor") -> CheckResult {
         let found = symbols.defined.filter(isFault)
         return CheckResult(
-            "hypervisor/no-faults", found.isEmpty && !symbols.defined.isEmpty ? .passed : .failed,
+            "\(group)/no-faults", found.isEmpty && !symbols.defined.isEmpty ? .passed : .failed,
             found.sorted().joined(separator: " "))
     }
 
     /// Whether a name is of what only faulty images have: a call that provokes faults, or what it sets.
     static func isFault(_ name: String) -> Bool {
-        name.lowercased().contains("provoke") || name.contains("defencesAway")
+        name.lowercased().contains("provoke") || name.contains("defencesAway") || name.contains("martlet_fault_")
     }
 
     /// An image with faults is known by its names; otherwise the check above would be blind.
-    static func hasFaults(_ symbols: Symbols, _ variant: HypervisorVariant) -> CheckResult {
+    static func hasFaults(
+        _ symbols: Symbols, _ variant: HypervisorVariant, group: String = "hypervisor"
+    ) -> CheckResult {
         let isKnown = symbols.defined.contains(where: isFault)
-        return CheckResult("hypervisor-\(variant.rawValue)/faults-are-seen", isKnown ? .passed : .failed)
+        return CheckResult("\(group)-\(variant.rawValue)/faults-are-seen", isKnown ? .passed : .failed)
     }
 
     static func smallFrames(

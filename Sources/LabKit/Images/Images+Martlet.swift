@@ -71,7 +71,7 @@ extension Images {
                 "make",
                 [
                     "-f", "Sources/HostModule/Makefile", "KERNEL_TREE=\(workspace.kernelTree.string)",
-                    "HYPERVISOR_IMAGE=\(image.string)", "OUT=\(folder.string)",
+                    "HYPERVISOR_IMAGE=\(image.string)", "OUT=\(folder.string)", "FAULTS=\(variant.faults)",
                 ],
                 folder: workspace.root
             ).run(log: workspace.logs.appending("host-module\(variant.suffix).log"))

@@ -5,11 +5,13 @@
 
 #define _GNU_SOURCE
 #include "attack.h"
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 // The call by which images that are built for it lose defences.
 enum { CALL_PROVOKE_FAULTS = 0xC6004FFE };
@@ -119,10 +121,17 @@ static void prepare(void)
     bait_frame = frame_of(bait);
 }
 
+// EL2's defences, and the module's.
 static bool set_faults(uint64_t bits)
 {
     struct peek call = { { CALL_PROVOKE_FAULTS, bits } };
-    return peek_call(&call) == STATUS_SUCCESS;
+    char word[32];
+    int length = snprintf(word, sizeof word, "%lu", (unsigned long)bits);
+    int parameter = open("/sys/module/martlet/parameters/without", O_WRONLY | O_CLOEXEC);
+    bool is_set = parameter >= 0 && write(parameter, word, length) == length;
+    if (parameter >= 0)
+        close(parameter);
+    return peek_call(&call) == STATUS_SUCCESS && is_set;
 }
 
 static const struct attack *find(const char *id)
