@@ -19,7 +19,8 @@ struct MachineCodeTests {
         #expect(code.functions[0].name == "f")
         #expect(
             code.functions[0].instructions == [
-                Instruction(mnemonic: "mov", operands: "x0, #0x6000"), Instruction(mnemonic: "bl", operands: "0x1000"),
+                Instruction(mnemonic: "mov", operands: "x0, #0x6000"),
+                Instruction(mnemonic: "bl", operands: "0x1000", target: "d0"),
                 Instruction(mnemonic: "ret", operands: ""),
             ])
     }
@@ -61,6 +62,39 @@ struct MachineCodeTests {
         #expect(MachineCode.smallFrames(code, limit: 1024, group: "g").verdict == .passed)
         #expect(MachineCode.smallFrames(code, limit: 1023, group: "g").verdict == .failed)
         #expect(Self.function("sub\tsp, sp, #0x1, lsl #12").functions[0].frameSize == 4096)
+    }
+
+    @Test("the stack is as deep as the frames of the deepest chain of calls")
+    func stack() {
+        let code = Disassembly(
+            text: """
+                sample:\tfile format elf64
+
+                <entry>:
+                    \tsub\tsp, sp, #0x10
+                    \tbl\t0x100 <shallow>
+                    \tbl\t0x200 <middle>
+                <shallow>:
+                    \tsub\tsp, sp, #0x100
+                    \tb.eq\t0x108 <shallow+0x8>
+                <middle>:
+                    \tstp\tx29, x30, [sp, #-0x20]!
+                    \tcbz\tx0, 0x300 <levels>
+                <levels>:
+                    \tsub\tsp, sp, #0x100
+                    \tbl\t0x300 <levels>
+
+                """)
+        let known = [StackDepth.Recursion(name: "levels", times: 3, why: "levels are three")]
+        let depth = StackDepth.of(code, recursions: known)
+        #expect(depth.chain == ["entry", "middle", "levels"] && depth.bytes == 0x10 + 0x20 + 3 * 0x100)
+        #expect(depth.unknown.isEmpty)
+        #expect(MachineCode.boundedStack(code, limit: 0x330, recursions: known).verdict == .passed)
+        #expect(MachineCode.boundedStack(code, limit: 0x32F, recursions: known).verdict == .failed)
+        #expect(MachineCode.boundedStack(code, limit: 0x1000, recursions: []).verdict == .failed)
+        let indirect = Self.function("sub\tsp, sp, #0x10", "blr\tx8")
+        #expect(MachineCode.boundedStack(indirect, limit: 0x1000, recursions: []).verdict == .failed)
+        #expect(MachineCode.boundedStack(Disassembly(text: ""), limit: 1, recursions: []).verdict == .failed)
     }
 
     @Test("symbols of an allocator are seen, defined or not")

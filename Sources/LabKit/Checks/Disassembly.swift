@@ -11,6 +11,18 @@ public struct Instruction: Equatable, Sendable {
     public let mnemonic: String
     /// Its operands, without the names of symbols that the disassembler adds.
     public let operands: String
+    /// The function that a branch leads to, or into.
+    public let target: String?
+
+    /// An instruction.
+    public init(mnemonic: String, operands: String, target: String? = nil) {
+        self.mnemonic = mnemonic
+        self.operands = operands
+        self.target = target
+    }
+
+    /// Whether it goes on elsewhere, always or sometimes, and does not come back.
+    var isBranch: Bool { mnemonic == "b" || ["b.", "cb", "tb"].contains { mnemonic.hasPrefix($0) } }
 }
 
 /// One function and its instructions.
@@ -49,10 +61,19 @@ public struct Disassembly: Sendable {
                 guard let mnemonic = parts.first else { continue }
                 let operands = parts.count > 1 ? Self.withoutSymbols(parts[1]) : ""
                 functions[functions.count - 1].instructions.append(
-                    Instruction(mnemonic: String(mnemonic), operands: operands))
+                    Instruction(
+                        mnemonic: String(mnemonic), operands: operands,
+                        target: parts.count > 1 ? Self.symbol(in: parts[1]) : nil))
             }
         }
         self.functions = functions
+    }
+
+    /// The name in `<symbol+offset>`.
+    private static func symbol(in text: Substring) -> String? {
+        guard let start = text.firstIndex(of: "<"), let end = text.lastIndex(of: ">"), start < end else { return nil }
+        let name = text[text.index(after: start)..<end]
+        return String(name.firstRange(of: "+0x").map { name[..<$0.lowerBound] } ?? name)
     }
 
     /// Drops comments and `<symbol+offset>`: a symbol's name may look like a register's.

@@ -35,6 +35,7 @@ public enum MachineCode {
                 symbols.undefined.sorted().joined(separator: " ")),
             noFaults(symbols),
             smallFrames(code, limit: hypervisorFrameLimit, but: installation, group: "hypervisor"),
+            boundedStack(code, limit: hypervisorStackLimit, recursions: hypervisorRecursions),
             CheckResult(
                 "hypervisor/text-size", text > 0 && text <= hypervisorTextLimit ? .passed : .failed,
                 "\(text) of at most \(hypervisorTextLimit) bytes"),
