@@ -127,7 +127,7 @@ case .developer:
         swift(
             "LabKit",
             [
-                "HypervisorInterface",
+                "HypervisorInterface", "SearchKit", "Specification",
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ]),

@@ -80,6 +80,7 @@ final class CPUState {
         cleaningSlots = other.cleaningSlots
         hasRecordsInFlight = other.hasRecordsInFlight
         translationsOf = other.translationsOf
+        locks = other.locks
         hypervisorTree = other.hypervisorTree
         stage2Tree = other.stage2Tree
     }

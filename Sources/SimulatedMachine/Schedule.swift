@@ -50,11 +50,36 @@ public final class Schedule: @unchecked Sendable {
         }
     }
 
+    /// A point where the turn goes to another CPU although the one that has it could go on.
+    public struct Switch: Hashable, Sendable {
+        /// Steps of all CPUs, since the schedule began, before which it happens, from 1.
+        public let step: UInt64
+        /// Whose turn it is then: its place among the pieces of work.
+        public let next: Int
+
+        /// The turn goes to a piece of work before a step.
+        public init(before step: UInt64, to next: Int) {
+            self.step = step
+            self.next = next
+        }
+    }
+
+    /// Who decides where the turn goes.
+    private enum Choice {
+        case random(SeededGenerator, period: UInt64)
+        case given(ArraySlice<Switch>)
+    }
+
     private let machine: SimulatedMachine
-    private let period: UInt64
-    private var random: SeededGenerator
+    private var choice: Choice
     private var tasks: [Task] = []
     private var current = 0
+    private var stepsMade: UInt64 = 0
+    /// Which piece of work began.
+    public private(set) var first: Int?
+    /// Every switch that was made, so that the same can be had again. Where a CPU cannot go on, the next one that
+    /// can has the turn, in the order of the work.
+    public private(set) var switches: [Switch] = []
     private let done = DispatchSemaphore(value: 0)
     /// Turns of spinning since anybody did anything else.
     private var fruitlessTurns = 0
@@ -65,8 +90,14 @@ public final class Schedule: @unchecked Sendable {
     ///   - period: a switch is made at one step in so many.
     public init(_ machine: SimulatedMachine, seed: UInt64, period: UInt64 = 8) {
         self.machine = machine
-        self.period = max(1, period)
-        random = SeededGenerator(seed: seed)
+        choice = .random(SeededGenerator(seed: seed), period: max(1, period))
+    }
+
+    /// A schedule that was had before, or a part of it.
+    public init(_ machine: SimulatedMachine, first: Int, switches: [Switch]) {
+        self.machine = machine
+        self.first = first
+        choice = .given(switches[...])
     }
 
     /// Runs some work, at most one piece for each CPU, interleaved, until each has ended in its way.
@@ -83,7 +114,8 @@ public final class Schedule: @unchecked Sendable {
             machine.stopCheckingOrder()
         }
         for index in tasks.indices { startThread(index) }
-        current = Int(random.next() % UInt64(tasks.count))
+        if first == nil { first = below(tasks.count) }
+        current = min(first ?? 0, tasks.count - 1)
         tasks[current].turn.signal()
         done.wait()
         return tasks.map { $0.outcome ?? .stuck }
@@ -107,7 +139,7 @@ public final class Schedule: @unchecked Sendable {
     private func leave(_ outcome: Outcome) {
         tasks[current].outcome = outcome
         fruitlessTurns = 0
-        if let next = choose(except: nil) {
+        if let next = successor() {
             current = next
             tasks[next].turn.signal()
         } else {
@@ -123,9 +155,34 @@ public final class Schedule: @unchecked Sendable {
         fatalError("a thread outlived its end")
     }
 
-    private func choose(except: Int?) -> Int? {
-        let runnable = tasks.indices.filter { tasks[$0].outcome == nil && $0 != except }
-        return runnable.isEmpty ? nil : runnable[Int(random.next() % UInt64(runnable.count))]
+    /// A number that is chosen at random, if anything is.
+    private func below(_ limit: Int) -> Int {
+        guard case .random(var random, let period) = choice else { return 0 }
+        defer { choice = .random(random, period: period) }
+        return Int(random.next() % UInt64(limit))
+    }
+
+    /// The next piece of work that has not ended, other than the running one.
+    private func successor() -> Int? {
+        (1..<max(1, tasks.count)).map { (current + $0) % tasks.count }.first { tasks[$0].outcome == nil }
+    }
+
+    /// To whom the turn goes before this step, if it does.
+    private func choose() -> Int? {
+        switch choice {
+        case .random(_, let period):
+            guard below(Int(clamping: period)) == 0 else { return nil }
+            let others = tasks.indices.filter { tasks[$0].outcome == nil && $0 != current }
+            return others.isEmpty ? nil : others[below(others.count)]
+        case .given(var left):
+            // Of switches out of order, or to somebody who cannot go on, nothing comes.
+            left = left.drop { $0.step < stepsMade }
+            defer { choice = .given(left) }
+            guard let due = left.first, due.step == stepsMade else { return nil }
+            left = left.dropFirst()
+            let isPossible = tasks.indices.contains(due.next) && due.next != current && tasks[due.next].outcome == nil
+            return isPossible ? due.next : nil
+        }
     }
 
     private func hand(to next: Int) {
@@ -137,14 +194,16 @@ public final class Schedule: @unchecked Sendable {
 
     private func step(_ cpu: SimulatedCPU) {
         fruitlessTurns = 0
-        guard tasks.count > 1, random.next() % period == 0, let next = choose(except: current) else { return }
+        stepsMade += 1
+        guard tasks.count > 1, let next = choose() else { return }
+        switches.append(Switch(before: stepsMade, to: next))
         hand(to: next)
     }
 
     private func spin(_ cpu: SimulatedCPU) {
         fruitlessTurns += 1
         // With everybody spinning, many turns in a row, nobody will ever release anything.
-        guard let next = choose(except: current), fruitlessTurns < 10_000 else {
+        guard let next = successor(), fruitlessTurns < 10_000 else {
             machine.report(.deadlock, cpu: cpu.index, "the CPU spins on a lock that nobody will release")
             end(.stuck)
         }

@@ -54,7 +54,7 @@ public struct Machine: Equatable, Sendable {
 
     /// Tables that are concatenated at the root (DDI 0487, D8.2.3): from 44 bits on there is a
     /// fourth level instead.
-    static func rootPages(inputBits: UInt64) -> UInt64 {
+    public static func rootPages(inputBits: UInt64) -> UInt64 {
         inputBits >= 44 || inputBits <= 39 ? 1 : 1 << (inputBits - 39)
     }
 }

@@ -13,6 +13,6 @@ struct Lab: AsyncParsableCommand {
         subcommands: [
             Setup.self, Fetch.self, BuildImages.self, RunHost.self, Demo.self, RunTests.self, RunAttacks.self,
             Bench.self, RunLint.self, Sizes.self, ExplainPanic.self, RunMutants.self, MeasureCoverage.self,
-            Fuzz.self, ListTraps.self, WriteTables.self,
+            Fuzz.self, RunSearch.self, RunReplay.self, ListTraps.self, WriteTables.self,
         ])
 }

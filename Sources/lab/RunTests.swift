@@ -45,6 +45,8 @@ struct RunTests: AsyncParsableCommand {
         if all && filter == nil {
             Progress.say("Bytes from outside")
             report.add(try await Fuzzing(workspace).run(seconds: 10))
+            Progress.say("Programs against the specification")
+            report.add(try await Searching(workspace).run(seconds: 40))
         }
         Progress.say("Images")
         let images = try await preparedImages()

@@ -15,14 +15,49 @@ struct SearchTool: ParsableCommand {
         subcommands: [Random.self, Interleaved.self, Exhaustive.self, Replay.self], defaultSubcommand: Random.self)
 }
 
-struct Random: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Random programs, about half of whose calls are valid.")
+/// A player on a machine of so many CPUs.
+private func player(cpus: Int) throws -> Player {
+    var plan = Plan()
+    plan.cpuCount = cpus
+    return try Player(plan)
+}
 
+/// What all searches with made-up programs have.
+struct Extent: ParsableArguments {
     @Option(help: "For how many seconds.")
     var seconds = 10.0
 
     @Option(help: "The first seed; a fresh one if it is not given.")
     var seed: UInt64?
+
+    @Option(help: "Where to write the shrunken trace of a program that goes wrong.")
+    var trace = "search.trace"
+
+    /// Plays one program after the other, until one goes wrong or the time is over.
+    /// - Returns: how many programs were played, and in how many seconds.
+    func search(with player: Player, _ program: (_ seed: UInt64) -> Finding?) throws -> (count: Int, seconds: Double) {
+        var seed = seed ?? UInt64.random(in: 1000...UInt64.max / 2)
+        let start = ContinuousClock.now
+        var count = 0
+        while ContinuousClock.now - start < .seconds(seconds) {
+            if let finding = program(seed) {
+                print("seed \(finding.seed), step \(finding.program.steps.count): \(finding.reason)")
+                let short = player.shrink(finding)
+                print("shrunken to \(short.program.steps.count) steps: \(short.reason)\n\n\(short.program)")
+                try "\(short.program)".write(toFile: trace, atomically: true, encoding: .utf8)
+                throw ExitCode.failure
+            }
+            seed += 1
+            count += 1
+        }
+        return (count, (ContinuousClock.now - start) / .seconds(1))
+    }
+}
+
+struct Random: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Random programs, about half of whose calls are valid.")
+
+    @OptionGroup var extent: Extent
 
     @Option(help: "CPUs of the machine.")
     var cpus = 1
@@ -30,39 +65,18 @@ struct Random: ParsableCommand {
     @Option(help: "Steps of one program.")
     var steps = 4000
 
-    @Option(help: "Where to write the shrunken trace of a program that goes wrong.")
-    var trace = "search.trace"
-
     @Flag(help: "Print what met what.")
     var coverage = false
 
     func run() throws {
-        var plan = Plan()
-        plan.cpuCount = cpus
-        let player = try Player(plan)
+        let player = try player(cpus: cpus)
         if coverage { player.coverage = Coverage() }
-        var seed = seed ?? UInt64.random(in: 1000...UInt64.max / 2)
-        let start = ContinuousClock.now
-        var programs = 0
-        while ContinuousClock.now - start < .seconds(seconds) {
-            if let finding = player.search(seed: seed, steps: steps) { try report(finding, player) }
-            seed += 1
-            programs += 1
-        }
-        let elapsed = (ContinuousClock.now - start) / .seconds(1)
-        let calls = programs * steps
-        print("\(programs) programs of \(steps) steps on \(cpus) CPUs: \(Int(Double(calls) / elapsed)) steps a second")
+        let (count, seconds) = try extent.search(with: player) { player.search(seed: $0, steps: steps) }
+        let rate = Int(Double(count * steps) / seconds)
+        print("\(count) programs of \(steps) steps on \(cpus) CPUs: \(rate) steps a second")
         if let coverage = player.coverage {
             print("\(coverage.validShare) of 100 calls were valid\n\n\(coverage)")
         }
-    }
-
-    private func report(_ finding: Finding, _ player: Player) throws {
-        print("seed \(finding.seed), step \(finding.program.steps.count): \(finding.reason)")
-        let short = player.shrink(finding)
-        print("shrunken to \(short.program.steps.count) steps: \(short.reason)\n\n\(short.program)")
-        try "\(short.program)".write(toFile: trace, atomically: true, encoding: .utf8)
-        throw ExitCode.failure
     }
 }
 
@@ -70,11 +84,7 @@ struct Interleaved: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Calls of several CPUs at once, interleaved at each memory access.")
 
-    @Option(help: "For how many seconds.")
-    var seconds = 10.0
-
-    @Option(help: "The first seed; a fresh one if it is not given.")
-    var seed: UInt64?
+    @OptionGroup var extent: Extent
 
     @Option(help: "CPUs of the machine.")
     var cpus = 2
@@ -86,23 +96,13 @@ struct Interleaved: ParsableCommand {
     var period: UInt64 = 12
 
     func run() throws {
-        var plan = Plan()
-        plan.cpuCount = cpus
-        let player = try Player(plan)
-        var seed = seed ?? UInt64.random(in: 1000...UInt64.max / 2)
-        let start = ContinuousClock.now
-        var rounds = 0
-        while ContinuousClock.now - start < .seconds(seconds) {
-            if let finding = player.searchInterleaved(seed: seed, rounds: 50, calls: calls, period: period) {
-                print("seed \(seed): \(finding.reason)\n\n\(finding.program)")
-                throw ExitCode.failure
-            }
-            seed += 1
-            rounds += 50
+        let player = try player(cpus: cpus)
+        let rounds = 50
+        let (count, seconds) = try extent.search(with: player) {
+            player.searchInterleaved(seed: $0, rounds: rounds, calls: calls, period: period)
         }
-        let elapsed = (ContinuousClock.now - start) / .seconds(1)
-        let made = Double(rounds * cpus * calls) / elapsed
-        print("\(rounds) rounds of \(calls) calls on each of \(cpus) CPUs: \(Int(made)) interleaved calls a second")
+        let rate = Int(Double(count * rounds * cpus * calls) / seconds)
+        print("\(count * rounds) rounds of \(calls) calls on each of \(cpus) CPUs: \(rate) interleaved calls a second")
     }
 }
 
@@ -121,17 +121,26 @@ struct Exhaustive: ParsableCommand {
     @Option(help: "CPUs.")
     var cpus = 2
 
+    @Flag(help: "Pages are given to VMs for their tables, too.")
+    var gifts = false
+
     @Option(help: "The most states to visit.")
     var limit = Int.max
 
+    @Option(help: "Threads to search with.")
+    var threads = ProcessInfo.processInfo.activeProcessorCount
+
+    @Option(help: "Where to write the trace of a program that goes wrong.")
+    var trace = "search.trace"
+
     func run() throws {
-        var plan = Plan()
-        plan.cpuCount = cpus
         var world = SmallWorld()
         (world.pages, world.machines, world.guestPages, world.cpus) = (pages, machines, guestPages, cpus)
-        let player = try Player(plan)
+        world.hasGifts = gifts
+        let explorer = Explorer(world, players: try (0..<max(1, threads)).map { _ in try player(cpus: cpus) })
         let start = ContinuousClock.now
-        let result = player.explore(world, limit: limit) { result in
+        let result = explorer.explore(limit: limit) { result in
+            guard result.depth % 10 == 0 else { return }
             print("  \(result.states) states, \(result.transitions) transitions, \(result.depth) steps deep")
         }
         let elapsed = (ContinuousClock.now - start) / .seconds(1)
@@ -139,11 +148,13 @@ struct Exhaustive: ParsableCommand {
             "\(pages) pages, \(machines) VMs, \(cpus) CPUs, \(world.alphabet.count) steps in each state: "
                 + "\(result.states) states, \(result.transitions) transitions of which \(result.changes) change the state, "
                 + "\(result.depth) steps deep, \(result.isComplete ? "all" : "not all") of them; "
-                + "\(Int(Double(result.transitions) / elapsed)) transitions a second")
+                + "\(Int(elapsed.rounded())) s, \(Int(Double(result.transitions) / elapsed)) transitions a second")
         if let finding = result.finding {
             print("\(finding.reason)\n\n\(finding.program)")
+            try "\(finding.program)".write(toFile: trace, atomically: true, encoding: .utf8)
             throw ExitCode.failure
         }
+        guard result.isComplete || limit < Int.max else { throw ExitCode.failure }
     }
 }
 
@@ -157,9 +168,7 @@ struct Replay: ParsableCommand {
     var cpus = 2
 
     func run() throws {
-        var plan = Plan()
-        plan.cpuCount = cpus
-        let player = try Player(plan)
+        let player = try player(cpus: cpus)
         for step in try Program(parsing: try String(contentsOfFile: file, encoding: .utf8)).steps {
             do {
                 try player.play(step)

@@ -157,7 +157,59 @@ struct InterleavedSearchTests {
             first = first ?? answer.x1
             answer.x1 = first ?? 0
         }
-        let round = Round([[Step(0, .reclaimPool)], [Step(1, .reclaimPool)]])
-        #expect(throws: Disagreement.self) { try player.play(round, seed: 1, period: 8) }
+        let round = Step.together([Step(0, .reclaimPool), Step(1, .reclaimPool)])
+        #expect(throws: Disagreement.self) { try player.play(round) }
+    }
+
+    /// A fault that shows only if one call of the other CPU comes between two of this one.
+    private final class Fault {
+        private var latest: [UInt32] = []
+
+        func play(_ program: Program, on player: Player) -> Disagreement? {
+            latest = []
+            return player.replay(program)
+        }
+
+        func search(_ steps: [Step], seed: UInt64, on player: Player) -> Finding? {
+            latest = []
+            return player.searchInterleaved(steps, seed: seed, period: 6)
+        }
+
+        func tamper(_ call: CallRegisters, _ answer: inout CallRegisters) {
+            latest = latest.suffix(2) + [UInt32(truncatingIfNeeded: call.x0)]
+            if latest == [HostCall.pageReport, .topUp, .pageReport].map(\.rawValue) { answer.x1 ^= 1 }
+        }
+    }
+
+    @Test("makes a program short whose fault shows at some turns only, and plays it again")
+    func shrinks() throws {
+        let player = try player()
+        let fault = Fault()
+        player.tamper = fault.tamper
+        let calls = [
+            Step(0, .pageReport, .page(8)), Step(0, .pageReport, .page(9)), Step(0, .pageReport, .page(9)),
+            Step(1, .topUp, .page(1), 1), Step(1, .reclaimPool),
+        ]
+        // One after the other nothing goes wrong.
+        #expect(fault.play(Program([.together(calls)]), on: player) == nil)
+        var found: Finding?
+        for seed in UInt64(1)...200 where found == nil {
+            found = fault.search([Step(0, .topUp, .page(5), 2), .together(calls)], seed: seed, on: player)
+        }
+        let finding = try #require(found, "no schedule shows the fault")
+        let short = finding.program.shrunken { fault.play($0, on: player) != nil }
+        let step = try #require(short.steps.last)
+        #expect(short.steps.count == 1, "\(short)")
+        #expect(step.meanwhile.count == 3, "\(short)")
+        // To the other CPU's call; back, the turn goes by itself.
+        #expect((1...2).contains(step.arguments.count / 2), "\(short)")
+        let program = try Program(parsing: "\(short)")
+        #expect(program == short)
+        #expect(fault.play(program, on: player) != nil)
+        var unturned = program
+        unturned.steps[0].arguments = []
+        #expect(fault.play(unturned, on: player) == nil)
+        player.tamper = nil
+        #expect(fault.play(program, on: player) == nil)
     }
 }

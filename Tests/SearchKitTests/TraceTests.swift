@@ -19,10 +19,13 @@ struct TraceTests {
             1 write p7
             0 smc 0xc4000003 1 0x42000000 0
             0 0xc6004015 7
+            1 together 14 0 33 1
+            > 0 topUp p3 1
+            > 1 reclaimPool
 
             """
         let program = try Program(parsing: text)
-        #expect(program.steps.count == 6)
+        #expect(program.steps.count == 7)
         #expect(program.steps[2].meanwhile.count == 2)
         #expect(program.steps[0].binds == 3)
         #expect("\(program)" == text)
@@ -31,7 +34,9 @@ struct TraceTests {
 
     @Test(
         "say which line is no step",
-        arguments: ["0", "x topUp", "0 nothing", "0 topUp q", "> 0 topUp", "0 createVM 1 ->", "0 topUp p0 -> 3"])
+        arguments: [
+            "0", "x topUp", "0 nothing", "0 topUp q", "> 0 topUp", "0 createVM 1 ->", "0 topUp p0 -> 3", "0 together 1",
+        ])
     func malformed(_ line: String) {
         #expect(throws: MalformedTrace.self) { try Program(parsing: line) }
     }

@@ -95,7 +95,10 @@ extension Images {
     /// All sources but the developer's tools, with what says how they are compiled. Which image a
     /// target goes into is SwiftPM's business, and it compiles only what has changed.
     private var sources: [FilePath] {
-        let tools: Set<String> = ["LabKit", "lab", "SimulatedMachine", "Specification"]
+        let tools: Set<String> = [
+            "LabKit", "lab", "SimulatedMachine", "Specification", "SearchKit", "search", "Snapshot", "FuzzTargets",
+            "Fuzzer",
+        ]
         let folder = workspace.root.appending("Sources")
         return folder.entries.filter { !tools.contains($0) }.map { folder.appending($0) }
             + [workspace.root.appending("Package.swift"), workspace.root.appending("Platforms")]

@@ -89,13 +89,15 @@ public struct Scenario: Sendable {
     public let kernel: HostKernel
     /// What a person does at a shell's prompt, a file below `Tests/System`; instead of scripts.
     public let dialogue: String?
+    /// A program that the script `replay` plays, on the second disk.
+    public let replay: Replay?
 
     /// Describes a scenario.
     public init(
         _ name: String, subject: Subject, machine: MachineConfiguration, scripts: [HostScript], extent: Extent,
         epilogue: Epilogue = .none, kernelParameters: [String] = MachineBoot.leavesEL2, announcements: [String] = [],
         restart: MachineBoot.Restart = .ends, kernel: HostKernel = .stock,
-        dialogue: String? = nil
+        dialogue: String? = nil, replay: Replay? = nil
     ) {
         self.name = name
         self.subject = subject
@@ -108,6 +110,7 @@ public struct Scenario: Sendable {
         self.restart = restart
         self.kernel = kernel
         self.dialogue = dialogue
+        self.replay = replay
     }
 
     /// What the user sees and filters by.

@@ -6,8 +6,8 @@
 public enum Scenarios {
     /// Every scenario of the matrix.
     public static let all: [Scenario] =
-        hosts + guests + guestLives + contexts + kvm + protected + regions + refusals + power + resets + panics
-        + controls + vmmOnLinux
+        hosts + guests + guestLives + contexts + kvm + protected + replays + regions + refusals + power + resets
+        + panics + controls + vmmOnLinux
 
     /// The machines on which a host is shown to live on.
     private static let machines: [MachineConfiguration] = {

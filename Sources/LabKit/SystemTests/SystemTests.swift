@@ -45,6 +45,9 @@ public struct SystemTests: Sendable {
         images.workspace.runs.appending(scenario.identifier.replacing("/", with: "-"))
     }
 
+    /// What a scenario plays, if it does, as a trace.
+    private func program(of scenario: Scenario) -> FilePath { folder(of: scenario).appending("program.trace") }
+
     /// Runs one scenario.
     public func run(_ scenario: Scenario) async throws -> [CheckResult] {
         try await run(scenario, try await boot(scenario))
@@ -79,6 +82,12 @@ public struct SystemTests: Sendable {
         if case .panicAt(let place) = scenario.epilogue {
             results.append(await explain(console, place: place, name: "\(scenario.identifier)/panic-explained"))
         }
+        if let replay = scenario.replay {
+            results.append(
+                replay.result(
+                    "\(scenario.identifier)/replay/\(replay.due)", console: console, program: program(of: scenario),
+                    machine: scenario.machine))
+        }
         if let failure {
             results.append(failure)
         } else if let dialogue {
@@ -101,9 +110,15 @@ public struct SystemTests: Sendable {
             case .hostWithGuest: images.hostRAMDiskWithGuest
             case .monitor: try await images.monitorRAMDisk()
             }
+        var attachments = scenario.scripts.contains(.kexec) ? [images.hostKernel] : []
+        if let replay = scenario.replay {
+            try folder(of: scenario).makeFolder()
+            try replay.write(to: program(of: scenario))
+            attachments.append(program(of: scenario))
+        }
         return MachineBoot(
             kernel: kernel, ramDisk: ramDisk, level2: scenario.kernelParameters, append: scenario.parameters,
-            restart: scenario.restart, attachments: scenario.scripts.contains(.kexec) ? [images.hostKernel] : [])
+            restart: scenario.restart, attachments: attachments)
     }
 
     /// Follows the panic record in a console to a place in the sources.

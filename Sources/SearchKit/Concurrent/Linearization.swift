@@ -6,15 +6,23 @@
 import Arm
 import HypervisorInterface
 import SimulatedMachine
-public import Specification
+import Specification
 
-/// Calls that several CPUs make at the same time, each one after the other.
-public struct Round: Sendable {
-    /// The calls of each CPU, which may only name what exists before the round.
-    public var calls: [[Step]]
+extension Step {
+    /// Calls that several CPUs make at once, which may only name what exists before. Who has the turn when is still
+    /// open.
+    public static func together(_ calls: [Step]) -> Step { Step(0, .together, meanwhile: calls) }
 
-    /// Calls by CPU.
-    public init(_ calls: [[Step]]) { self.calls = calls }
+    /// Where the turn goes to another CPU.
+    var switches: [Schedule.Switch] {
+        get {
+            let numbers = arguments.map { if case .number(let value) = $0 { value } else { 0 as UInt64 } }
+            return stride(from: 0, to: numbers.count - 1, by: 2).map {
+                Schedule.Switch(before: numbers[$0], to: Int(clamping: numbers[$0 + 1]))
+            }
+        }
+        set { arguments = newValue.flatMap { [.number($0.step), .number(UInt64($0.next))] } }
+    }
 }
 
 /// A call that was made in a round.
@@ -31,37 +39,45 @@ private final class Answers: @unchecked Sendable {
     init(_ cpus: Int) { made = Array(repeating: [], count: cpus) }
 }
 
+/// What changes answers, for the threads of a schedule.
+private final class Tampering: @unchecked Sendable {
+    // Safety of `@unchecked Sendable`: one thread at a time has the turn.
+    let body: ((_ call: CallRegisters, _ answer: inout CallRegisters) -> Void)?
+    init(_ body: ((_ call: CallRegisters, _ answer: inout CallRegisters) -> Void)?) { self.body = body }
+}
+
 extension Player {
-    /// Makes the calls of a round interleaved at each memory access, by a seed.
+    /// Makes calls at once as a step says.
+    func playTogether(_ step: Step) throws(Disagreement) {
+        try play(step, Schedule(host.machine, first: step.cpu % host.plan.cpuCount, switches: step.switches))
+    }
+
+    /// Makes the calls of a step interleaved at each memory access.
     /// - Throws: if a call got stuck, or if no order of the calls explains what happened.
-    public func play(_ round: Round, seed: UInt64, period: UInt64) throws(Disagreement) {
-        let answers = Answers(round.calls.count)
+    func play(_ step: Step, _ schedule: Schedule) throws(Disagreement) {
+        let host = host
+        let calls = step.meanwhile.filter { if case .call = $0.deed { $0.deed.hostCall != .runVCPU } else { false } }
+        let rounds = (0..<host.plan.cpuCount).map { cpu in calls.filter { $0.cpu % host.plan.cpuCount == cpu } }
+        let answers = Answers(rounds.count)
         var observing = host.observation
         // Pages come and go in between: a shortage may be true at some moment of any order.
         observing.freePages = 0
         observing.freePagesOfVM = { _ in 0 }
         observing.physicalCount = host.machine[cpu: 0].read(.cntpctEL0)
-        let host = host
-        let work = round.calls.enumerated().map { cpu, steps in
+        let tamper = Tampering(tamper)
+        let work = rounds.enumerated().map { cpu, steps in
             let calls = steps.map { registers(of: $0) }
             return Schedule.Work(host.machine[cpu: cpu]) {
                 for call in calls {
-                    answers.made[cpu].append(Made(cpu: cpu, call: call, answer: host.hvc(call, on: cpu)))
+                    var answer = host.hvc(call, on: cpu)
+                    tamper.body?(call, &answer)
+                    answers.made[cpu].append(Made(cpu: cpu, call: call, answer: answer))
                 }
             }
         }
-        let outcomes = Schedule(host.machine, seed: seed, period: period).run(work)
-        guard outcomes.allSatisfy({ $0 == .finished }) else { throw Disagreement("a CPU got stuck: \(outcomes)") }
-        if let tamper {
-            for cpu in answers.made.indices {
-                answers.made[cpu] = answers.made[cpu].map { made in
-                    var answer = made.answer
-                    tamper(made.call, &answer)
-                    return Made(cpu: made.cpu, call: made.call, answer: answer)
-                }
-            }
-        }
+        let outcomes = schedule.run(work)
         if let violation = host.machine.violations.first { throw Disagreement(violation.description) }
+        guard outcomes.allSatisfy({ $0 == .finished }) else { throw Disagreement("a CPU got stuck: \(outcomes)") }
         var reasons: [String] = []
         guard let order = linearize(state, answers.made.map { $0[...] }, observing, &reasons) else {
             let calls = answers.made.joined().map { "CPU \($0.cpu) \($0.call) -> \($0.answer)" }
@@ -69,7 +85,7 @@ extension Player {
         }
         adopt(
             order,
-            bindings: zip(round.calls, answers.made).flatMap { steps, made in
+            bindings: zip(rounds, answers.made).flatMap { steps, made in
                 zip(steps, made).compactMap { step, made in
                     step.binds.flatMap { made.answer.x0 == 0 ? ($0, made.answer.x1) : nil }
                 }
@@ -103,10 +119,10 @@ extension Player {
 }
 
 extension ProgramGenerator {
-    /// Calls of all CPUs at once.
-    public mutating func round(for player: Player, calls: Int) -> Round {
-        Round(
-            (0..<player.host.plan.cpuCount).map { cpu in
+    /// So many calls of each CPU, all CPUs at once.
+    public mutating func together(for player: Player, calls: Int) -> Step {
+        .together(
+            (0..<player.host.plan.cpuCount).flatMap { cpu in
                 (0..<calls).map { _ in
                     var step = concurrent(for: player)
                     step.cpu = cpu
@@ -131,21 +147,39 @@ extension ProgramGenerator {
 
 extension Player {
     /// Plays random rounds, and random steps in between.
-    /// - Returns: what went wrong, if anything did; its program has the steps before the round.
+    /// - Returns: what went wrong, if anything did, with the turns that led there.
     public func searchInterleaved(seed: UInt64, rounds: Int, calls: Int = 2, period: UInt64 = 12) -> Finding? {
-        startAgain()
         var generator = ProgramGenerator(seed: seed, cpuCount: host.plan.cpuCount)
+        return searchInterleaved(seed: seed, period: period, count: rounds * 5) { player, index in
+            index % 5 == 4 ? generator.together(for: player, calls: calls) : generator.step(for: player)
+        }
+    }
+
+    /// Plays a program with turns by a seed wherever calls are made at once.
+    public func searchInterleaved(_ steps: [Step], seed: UInt64, period: UInt64 = 12) -> Finding? {
+        searchInterleaved(seed: seed, period: period, count: steps.count) { _, index in steps[index] }
+    }
+
+    private func searchInterleaved(
+        seed: UInt64, period: UInt64, count: Int, _ next: (Player, _ index: Int) -> Step
+    ) -> Finding? {
+        startAgain()
         var program = Program()
         do throws(Disagreement) {
-            for index in 0..<rounds {
-                for _ in 0..<4 {
-                    let step = generator.step(for: self)
+            for index in 0..<count {
+                var step = next(self, index)
+                guard step.deed == .together else {
                     program.steps.append(step)
                     try play(step)
+                    continue
                 }
-                let round = generator.round(for: self, calls: calls)
-                program.steps += round.calls.joined()
-                try play(round, seed: seed &+ UInt64(index) << 32, period: period)
+                let schedule = Schedule(host.machine, seed: seed &+ UInt64(index) << 32, period: period)
+                defer {
+                    step.cpu = schedule.first ?? 0
+                    step.switches = schedule.switches
+                    program.steps.append(step)
+                }
+                try play(step, schedule)
             }
             return nil
         } catch { return Finding(program: program, reason: error.description, seed: seed) }

@@ -17,6 +17,8 @@ public struct SmallWorld: Sendable {
     public var kinds: [VMKind] = [.normal, .protected]
     /// CPUs that take part.
     public var cpus = 2
+    /// Whether pages are given to VMs for their tables too: many more states.
+    public var hasGifts = false
 
     /// Four pages, two VMs of either kind, two CPUs.
     public init() {}
@@ -37,7 +39,9 @@ public struct SmallWorld: Sendable {
     private func block(_ name: Int) -> Operand { .page(256 + 16 * Int64(name)) }
     private func vcpu(_ name: Int) -> Operand { .page(256 + 16 * Int64(name) + 8) }
 
-    /// Every step that can be made: each call with each of its sensible arguments, on the CPUs in turn.
+    /// Every step that can be made: each call with each of its sensible arguments, on the CPUs in turn. What is
+    /// tried with one page, or one VM, is tried with each: so it is right to take states for one that differ only in
+    /// which of them plays which part.
     public var alphabet: [Step] {
         var steps: [Step] = []
         var cpu = 0
@@ -58,29 +62,37 @@ public struct SmallWorld: Sendable {
             add(.createVCPU, .machine(name), 0, vcpu(name), .number(VCPUStart.on.rawValue))
             add(.resetVCPU, .machine(name), 0, .number(VCPUStart.on.rawValue))
             add(.destroyVM, .machine(name))
+            if hasGifts {
+                for page in 0..<Int64(pages) { add(.donateToVM, .machine(name), .page(page), 1) }
+            }
             for guest in (0..<UInt64(guestPages)).map({ Operand.number(Self.firstGuestPage + $0) }) {
                 for page in (0..<Int64(pages)).map({ Operand.page($0) }) {
                     add(.mapGuest, .machine(name), guest, page, 1, .number(GuestAccess.write.rawValue))
+                    add(.mapGuest, .machine(name), guest, page, 1, 0)
                     add(.donateToGuest, .machine(name), guest, page, 1, .number(GuestContent.zero.rawValue))
+                    add(.donateToGuest, .machine(name), guest, page, 1, .number(GuestContent.kept.rawValue))
                 }
-                add(.mapGuest, .machine(name), guest, .page(0), 1, 0)
-                add(.donateToGuest, .machine(name), guest, .page(0), 1, .number(GuestContent.kept.rawValue))
                 add(.unmapGuest, .machine(name), guest, 1)
                 add(.allowMMIO, .machine(name), guest, 1)
             }
             add(.runVCPU, .machine(name), 0)
-            if cpus > 1 { add(.runVCPU, .machine(name), 0, meanwhile: interruptions(of: name)) }
+            for step in cpus > 1 ? interruptions(of: name) : [] {
+                add(.runVCPU, .machine(name), 0, meanwhile: [step])
+            }
         }
         return steps
     }
 
-    /// What other CPUs do while a guest runs: what must be refused, and what must not.
+    /// What another CPU does while a guest runs: what must be refused, and what must not.
     private func interruptions(of name: Int) -> [Step] {
         [
             Step(1, .runVCPU, .machine(name), 0), Step(1, .destroyVM, .machine(name)),
             Step(1, .resetVCPU, .machine(name), 0, 1), Step(1, .getRegister, .machine(name), 0, 0),
-            Step(1, .unmapGuest, .machine(name), .number(Self.firstGuestPage), 1), Step(1, .topUp, .page(0), 1),
         ]
+            + (0..<UInt64(guestPages)).map {
+                Step(1, .unmapGuest, .machine(name), .number(Self.firstGuestPage + $0), 1)
+            }
+            + (0..<Int64(pages)).map { Step(1, .topUp, .page($0), 1) }
     }
 
     /// The abstract state as far as it matters here, the same for states that differ only in which of the
@@ -109,6 +121,7 @@ public struct SmallWorld: Sendable {
             let frame = player.value(.page(Int64(index)))
             var signature = [UInt64(state.page(frame).rawValue)]
             for (place, vm) in vms.enumerated() {
+                if vm?.ownPages.contains(frame) ?? false { signature.append(UInt64(place) << 32 | .max >> 32) }
                 for (page, mapping) in vm?.mappings ?? [:] where mapping.frame == frame {
                     signature.append(UInt64(place) << 32 | page << 8 | mapping.access.rawValue)
                 }

@@ -17,17 +17,32 @@ public final class Auditor {
     private let machine: SimulatedMachine
     /// For each frame of the ledger the first frame that it describes.
     private var ledger: [UInt64: UInt64] = [:]
-    /// The VM of each page that is a table of a VM.
-    private var guestTables: [UInt64: UInt64] = [:]
-    private var lent: [UInt64: UInt32] = [:]
-    /// The state in which everything agreed last.
-    private var last: AbstractState
+    /// What is known of the state in which everything agreed last.
+    private(set) var agreement: Agreement
+
+    /// A state in which everything agreed, and what follows from it.
+    struct Agreement: Sendable {
+        fileprivate var state: AbstractState
+        /// The VM of each page that is a table of a VM.
+        fileprivate var guestTables: [UInt64: UInt64] = [:]
+        /// How often each frame is lent.
+        fileprivate var lent: [UInt64: UInt32]
+
+        fileprivate init(_ state: AbstractState) {
+            self.state = state
+            lent = state.lentCounts
+        }
+
+        fileprivate mutating func note(_ tables: [UInt64], of handle: UInt64) {
+            for table in tables { guestTables[table] = handle }
+        }
+    }
 
     /// An auditor for a host whose hypervisor is final, and where everything agrees with a state.
     public init(_ host: SimulatedHost, _ state: AbstractState) {
         self.host = host
         machine = host.machine
-        last = state
+        agreement = Agreement(state)
         machine.logWrites()
         let base = HypervisorAddressSpace.ledgerBase >> pageShift
         let window = HypervisorAddressSpace.window >> pageShift
@@ -39,19 +54,21 @@ public final class Auditor {
 
     /// Begins anew with a state in which everything agrees.
     public func adopt(_ state: AbstractState) {
+        agreement = Agreement(state)
+        for (handle, vm) in state.machines { agreement.note(host.guestTables(handle, vm).tables, of: handle) }
         machine.takeWrites()
-        last = state
-        lent = state.lentCounts
-        guestTables = [:]
-        for (handle, vm) in state.machines { note(host.guestTables(handle, vm).tables, of: handle) }
     }
 
-    private func note(_ tables: [UInt64], of handle: UInt64) { for table in tables { guestTables[table] = handle } }
+    /// Goes back to a state that had been come to by playing, with the machine as it was.
+    func adopt(_ agreement: Agreement) {
+        self.agreement = agreement
+        machine.takeWrites()
+    }
 
     /// What does not agree after all that has happened since the last time, as sentences.
     public func differences(from after: AbstractState) -> [String] {
-        let before = last
-        defer { last = after }
+        let before = agreement.state
+        defer { agreement.state = after }
         if let violation = machine.violations.first { return [violation.description] }
         if let complaint = host.complaints.first { return [complaint] }
         var frames = Ranges()
@@ -70,7 +87,7 @@ public final class Auditor {
                 let frame = first + (word & 0xFFF) / 4
                 frames.insert(frame..<frame + 2)
             }
-            if let handle = guestTables[page] { vms.insert(handle) }
+            if let handle = agreement.guestTables[page] { vms.insert(handle) }
             guard let entry = machine.tableWord(at: word) else { return }
             let range = entry.input..<entry.input + entry.pages
             if entry.isHypervisors {
@@ -103,7 +120,7 @@ public final class Auditor {
         }
         for (handle, new) in after.machines { compare(handle, before.machines[handle], new) }
         for (handle, old) in before.machines where after.machines[handle] == nil { compare(handle, old, nil) }
-        if hasNewCounts { lent = after.lentCounts }
+        if hasNewCounts { agreement.lent = after.lentCounts }
     }
 
     private func ledgerDifferences(_ frames: Ranges, _ state: AbstractState) -> [String] {
@@ -111,7 +128,7 @@ public final class Auditor {
         for range in frames.merged {
             for run in state.runs(in: range) {
                 for frame in (run.first..<run.end).clamped(to: range) {
-                    if let difference = host.ledgerDifference(frame, run.page, state, lent) {
+                    if let difference = host.ledgerDifference(frame, run.page, state, agreement.lent) {
                         result.append(difference)
                     }
                 }
@@ -122,11 +139,11 @@ public final class Auditor {
 
     private func difference(_ handle: UInt64, _ state: AbstractState) -> String? {
         guard let vm = state.machines[handle] else {
-            for (table, owner) in guestTables where owner == handle { guestTables[table] = nil }
+            agreement.guestTables = agreement.guestTables.filter { $0.value != handle }
             return nil
         }
         let found = host.guestTables(handle, vm)
-        note(found.tables, of: handle)
+        agreement.note(found.tables, of: handle)
         return found.difference
     }
 }

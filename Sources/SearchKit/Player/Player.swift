@@ -36,6 +36,7 @@ public final class Player {
         fileprivate let bytes: ValueBytes
         fileprivate let state: AbstractState
         fileprivate let handles: [Int: UInt64]
+        fileprivate let agreement: Auditor.Agreement
     }
 
     /// A machine on which every CPU is behind the stage-2.
@@ -50,14 +51,16 @@ public final class Player {
         auditor = Auditor(host, state)
         if let first = host.differences(from: state).first { throw Disagreement(first) }
         start = Point(
-            moment: host.machine.mark(), bytes: ValueBytes(of: &host.hypervisor), state: state, handles: [:])
+            moment: host.machine.mark(), bytes: ValueBytes(of: &host.hypervisor), state: state, handles: [:],
+            agreement: auditor.agreement)
         host.machine.guest = guest
     }
 
     /// Remembers this point.
     public func mark() -> Point {
         Point(
-            moment: host.machine.mark(), bytes: ValueBytes(of: &host.hypervisor), state: state, handles: handles)
+            moment: host.machine.mark(), bytes: ValueBytes(of: &host.hypervisor), state: state, handles: handles,
+            agreement: auditor.agreement)
     }
 
     /// Goes back; points in between mean nothing any more.
@@ -67,8 +70,12 @@ public final class Player {
         state = point.state
         handles = point.handles
         answer = nil
-        auditor.adopt(state)
+        host.complaints = []
+        auditor.adopt(point.agreement)
     }
+
+    /// Whether the abstract state, or what a name stands for, is another than at a point.
+    func hasChanged(since point: Point) -> Bool { state != point.state || handles != point.handles }
 
     /// Goes back to where nothing has happened yet.
     public func startAgain() { goBack(to: start) }
@@ -92,6 +99,8 @@ public final class Player {
         case .call(let number): try call(number, values, binds: step.binds, on: cpu)
         case .firmware(let number): try firmware(number, values, on: cpu)
         case .read, .write, .fetch: try access(step.deed, values.first ?? 0, on: cpu)
+        // Everything is compared there already.
+        case .together: return try playTogether(step)
         }
         let differences = auditor.differences(from: state)
         if let first = differences.first { throw Disagreement(first) }

@@ -13,13 +13,24 @@ public struct ProgramGenerator {
     private let cpuCount: UInt64
     /// Pages of the region; the second half is for what takes whole blocks.
     private let pages: UInt64
+    private let scope: Scope
     private var nextName = 0
 
+    /// Where programs are to run.
+    public enum Scope: Sendable {
+        /// On the simulated machine, of whose memory everything is known.
+        case simulation
+        /// On any machine: nothing but the region is named, and what else there is, is left alone. Guests have no
+        /// instructions to execute.
+        case anywhere
+    }
+
     /// A generator for machines of so many CPUs, whose programs have so many pages for themselves.
-    public init(seed: UInt64, cpuCount: Int, pages: UInt64 = 512) {
+    public init(seed: UInt64, cpuCount: Int, pages: UInt64 = regionPages, scope: Scope = .simulation) {
         random = SeededGenerator(seed: seed)
         self.cpuCount = UInt64(cpuCount)
         self.pages = pages
+        self.scope = scope
     }
 
     private mutating func below(_ limit: UInt64) -> UInt64 { random.next() % limit }
@@ -29,7 +40,7 @@ public struct ProgramGenerator {
     /// The next step for a player in its present state.
     public mutating func step(for player: Player) -> Step {
         var step = single(for: player)
-        if step.deed.hostCall == .runVCPU, cpuCount > 1, chance(3) {
+        if scope == .simulation, step.deed.hostCall == .runVCPU, cpuCount > 1, chance(3) {
             step.meanwhile = (0..<1 + below(3)).map { _ in
                 var other = single(for: player)
                 other.cpu = (step.cpu + 1) % Int(cpuCount)
@@ -73,6 +84,7 @@ public struct ProgramGenerator {
             machines.filter { $0.kind == kind }.compactMap { $0.mappings.values.map(\.frame).min() }.min()
         }
         let none: UInt64 = 0x10 + below(64)
+        if scope == .anywhere { return otherOfRegion(player) }
         let plan = player.host.plan
         switch below(10) {
         case 0, 1: return .number(frame(.normal) ?? none)
@@ -87,6 +99,18 @@ public struct ProgramGenerator {
         case 8: return .number(one(of: [1 << 39, 1 << 40, (1 << 40) - 1, .max]))
         default: return .number(none)
         }
+    }
+
+    /// The same, of the region or none at all.
+    private mutating func otherOfRegion(_ player: Player) -> Operand {
+        let machines = player.state.machines.values
+        let frames: [UInt64?] = [
+            machines.filter { $0.kind == .normal }.compactMap { $0.mappings.values.map(\.frame).min() }.min(),
+            machines.filter { $0.kind == .protected }.compactMap { $0.mappings.values.map(\.frame).min() }.min(),
+            machines.compactMap { $0.ownPages.min() }.min(), player.state.map.first { $0.page == .donated }?.first,
+        ]
+        if let frame = one(of: frames) { return .page(Int64(bitPattern: frame &- player.region)) }
+        return .number(one(of: [1 << 39, 1 << 40, (1 << 40) - 1, .max]))
     }
 
     private mutating func name(_ player: Player, _ kind: VMKind? = nil) -> Operand {
@@ -179,8 +203,9 @@ public struct ProgramGenerator {
     private mutating func run(_ cpu: Int, _ player: Player) -> Step {
         let vm = name(player)
         let index = machine(vm, player)?.vcpus.keys.min() ?? below(3)
-        return Step(
-            cpu, .runVCPU, vm, .number(chance(12) ? 70 : index), .number(chance(16) ? 1 << below(40) : below(2)))
+        // No bits that have the virtual interface interrupt the host.
+        let bits: UInt64 = scope == .anywhere ? one(of: [below(12), 24 + below(16)]) : below(40)
+        return Step(cpu, .runVCPU, vm, .number(chance(12) ? 70 : index), .number(chance(16) ? 1 << bits : below(2)))
     }
 
     private mutating func registers(_ cpu: Int, _ player: Player) -> Step {
@@ -189,14 +214,21 @@ public struct ProgramGenerator {
         let register: UInt64 = chance(8) ? below(0x500) : one(of: [below(31), 0x100, 0x101, 0x10A, 0x200 + below(20)])
         switch below(4) {
         case 0: return Step(cpu, .resetVCPU, vm, .number(index), .number(chance(8) ? 2 : below(2)))
-        case 1: return Step(cpu, .setRegister, vm, .number(index), .number(register), .number(below(2)), 0)
-        default: return Step(cpu, .getRegister, vm, .number(index), .number(register))
+        case 1:
+            // What a guest runs with stays what it is at first, where it runs for real.
+            let register = scope == .anywhere ? below(40) : register
+            return Step(cpu, .setRegister, vm, .number(index), .number(register), .number(below(2)), 0)
+        default:
+            // What a guest's count is nobody can say who does not know the machine's.
+            let isUnknown = scope == .anywhere && register == VCPURegister.timerCount.number
+            return Step(cpu, .getRegister, vm, .number(index), .number(isUnknown ? 0 : register))
         }
     }
 
     /// The host touches a page of any kind.
     private mutating func access(_ cpu: Int, _ player: Player) -> Step {
-        let deed: Deed = one(of: [.read, .write, .fetch])
+        let deed: Deed = one(of: scope == .anywhere ? [.read, .write] : [.read, .write, .fetch])
+        if scope == .anywhere { return Step(cpu, deed, [.page(Int64(below(pages)))]) }
         let special: [UInt64] = [
             0x8000 + below(16), 0x43F00 + below(128), player.host.plan.imageBase + below(512), 0x9000,
         ]
@@ -208,7 +240,9 @@ public struct ProgramGenerator {
     }
 
     private mutating func firmware(_ cpu: Int, _ player: Player) -> Step {
-        guard chance(2) else { return Step(cpu, .firmware(chance(2) ? 0x8400_0000 : 0xC200_0000 | below(1 << 16))) }
+        guard scope == .simulation, chance(2) else {
+            return Step(cpu, .firmware(chance(2) ? 0x8400_0000 : 0xC200_0000 | below(1 << 16)))
+        }
         // A CPU that is on cannot be started, wherever its entry lies.
         let frame = player.value(chance(2) ? other(player) : .page(Int64(below(pages))))
         return Step(cpu, .firmware(0xC400_0003), [.number(below(cpuCount)), .number(frame << 12), 0])

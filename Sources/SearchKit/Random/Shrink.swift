@@ -3,39 +3,57 @@
 // Makes a program that goes wrong shorter, as long as it goes wrong (delta debugging: Zeller and
 // Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", 2002).
 
-extension Program {
-    /// A program of some of the steps that still fails, and from which no step can be taken away.
-    /// - Parameter fails: whether a program goes wrong; must be true of this one.
-    public func shrunken(_ fails: (Program) -> Bool) -> Program {
+extension Array {
+    /// Some of the elements, in their order, that still fail, and of which none can be taken away.
+    /// - Parameter fails: whether something goes wrong with these; must be true of all.
+    func shrunken(_ fails: ([Element]) -> Bool) -> [Element] {
         var best = self
         var parts = 2
-        while best.steps.count >= 2 {
-            let size = (best.steps.count + parts - 1) / parts
+        while !best.isEmpty {
+            let size = (best.count + parts - 1) / parts
             var isShorter = false
-            for first in stride(from: 0, to: best.steps.count, by: size) {
+            for first in stride(from: 0, to: best.count, by: size) {
                 var candidate = best
-                candidate.steps.removeSubrange(first..<min(first + size, best.steps.count))
+                candidate.removeSubrange(first..<Swift.min(first + size, best.count))
                 if fails(candidate) {
                     best = candidate
-                    parts = max(parts - 1, 2)
+                    parts = Swift.max(parts - 1, 2)
                     isShorter = true
                     break
                 }
             }
             if isShorter { continue }
             if size == 1 { break }
-            parts = min(parts * 2, best.steps.count)
+            parts = Swift.min(parts * 2, best.count)
         }
-        return best.withoutNeedlessMeanwhile(fails)
+        return best
     }
+}
 
-    private func withoutNeedlessMeanwhile(_ fails: (Program) -> Bool) -> Program {
-        var best = self
+extension Program {
+    /// A program of some of the steps that still fails, and from which no step can be taken away: neither of those
+    /// that are made meanwhile, nor of the switches between CPUs.
+    /// - Parameter fails: whether a program goes wrong; must be true of this one.
+    public func shrunken(_ fails: (Program) -> Bool) -> Program {
+        var best = Program(steps.shrunken { fails(Program($0)) })
+        func goesWrong(_ step: Step, at index: Int) -> Bool {
+            var candidate = best
+            candidate.steps[index] = step
+            return fails(candidate)
+        }
         for index in best.steps.indices {
-            for inner in best.steps[index].meanwhile.indices.reversed() {
-                var candidate = best
-                candidate.steps[index].meanwhile.remove(at: inner)
-                if fails(candidate) { best = candidate }
+            let step = best.steps[index]
+            best.steps[index].meanwhile = step.meanwhile.shrunken { some in
+                var step = step
+                step.meanwhile = some
+                return goesWrong(step, at: index)
+            }
+            guard step.deed == .together else { continue }
+            let rest = best.steps[index]
+            best.steps[index].switches = rest.switches.shrunken { some in
+                var step = rest
+                step.switches = some
+                return goesWrong(step, at: index)
             }
         }
         return best

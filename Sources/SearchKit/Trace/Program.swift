@@ -95,7 +95,11 @@ extension Step: CustomStringConvertible {
             guard let operand = Operand(word) else { throw MalformedStep(reason: "`\(word)` is no argument") }
             arguments.append(operand)
         }
-        guard arguments.count <= 8 else { throw MalformedStep(reason: "there are more than 8 arguments") }
+        if deed == .together {
+            guard arguments.count % 2 == 0 else { throw MalformedStep(reason: "a switch is two numbers") }
+        } else if arguments.count > 8 {
+            throw MalformedStep(reason: "there are more than 8 arguments")
+        }
         self.init(cpu, deed, arguments, binds: binds)
     }
 }
@@ -109,6 +113,7 @@ extension Deed: CustomStringConvertible {
         case .read: "read"
         case .write: "write"
         case .fetch: "fetch"
+        case .together: "together"
         }
     }
 
@@ -117,6 +122,7 @@ extension Deed: CustomStringConvertible {
         case "read": self = .read
         case "write": self = .write
         case "fetch": self = .fetch
+        case "together": self = .together
         case "smc":
             guard let next, case .number(let number) = Operand(next) else { return nil }
             self = .firmware(number)

@@ -17,6 +17,10 @@ public enum Deed: Hashable, Sendable {
     case write
     /// A fetch of an instruction.
     case fetch
+    /// The calls in `meanwhile` are made at once, each CPU its own in their order. The CPU of the step begins; of the
+    /// arguments, in pairs, the first says before which step of them all, from 1, another has the turn, and the
+    /// second which CPU.
+    case together
 
     /// A host call.
     public static func call(_ call: HostCall) -> Deed { .call(UInt64(call.rawValue)) }

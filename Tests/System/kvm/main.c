@@ -9,9 +9,9 @@
 //
 //   kvm-exerciser abi | limits | first-run | isolation | misuse | attacks | attack NAME DEFENCES
 //
-// and calls to EL2 from a trace, with the test module raw.ko:
+// and calls to EL2 from a trace (docs/search.md), with the test module raw.ko:
 //
-//   kvm-exerciser replay < TRACE
+//   kvm-exerciser replay [DEFENCES] < TRACE
 //
 // Exit code 0 means that all was as it should be.
 
@@ -63,8 +63,10 @@ int main(int count, char **words)
         attacks();
     else if (!strcmp(group, "attack") && count == 4)
         attack_named(words[2], strtoull(words[3], NULL, 0));
-    else if (!strcmp(group, "replay"))
-        replay();
+    else if (!strcmp(group, "replay")) {
+        replay(count > 2 ? strtoull(words[2], NULL, 0) : 0);
+        return 0;
+    }
     else
         return 2;
     if (strcmp(group, "attack"))

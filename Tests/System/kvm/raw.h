@@ -15,6 +15,11 @@ struct raw {
     uint64_t x[18];
 };
 #define RAW_CALL _IOWR('M', 16, struct raw)
+// 512 frames for programs that give pages away: x[0] becomes the first. A load or a store of the first word of the
+// frame x[0], to or from x[1]; x[2] becomes 0, or an error.
+#define RAW_REGION _IOWR('M', 17, struct raw)
+#define RAW_LOAD _IOWR('M', 18, struct raw)
+#define RAW_STORE _IOWR('M', 19, struct raw)
 
 // Makes a call on this CPU, or ends the program.
 void raw_call(struct raw *call);

@@ -34,6 +34,6 @@ void isolation(void);
 void misuse(void);
 void attacks(void);
 void attack_named(const char *id, uint64_t bits);
-void replay(void);
+void replay(uint64_t defences);
 
 #endif

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
  * Hands raw HVC and SMC to a program: /dev/martlet-raw makes one call with x0 to x17 as given and gives them
- * back as they came. On which CPU is the caller's affinity's business. Test machines only.
+ * back as they came. On which CPU is the caller's affinity's business. For programs that give pages away there is
+ * a region of 2 MiB, which nobody else has and which is accessed as a kernel would. Test machines only.
  */
 #include <linux/fs.h>
+#include <linux/gfp.h>
 #include <linux/miscdevice.h>
+#include <linux/mm.h>
 #include <linux/preempt.h>
 #include <linux/uaccess.h>
 
@@ -16,7 +19,15 @@ struct request {
 	u64 x[18];
 };
 #define RAW_CALL _IOWR('M', 16, struct request)
+/* x0 becomes the first frame of the region. */
+#define RAW_REGION _IOWR('M', 17, struct request)
+/* x0 = a frame of the region; x1 becomes the first word of it, or is stored there. x2 becomes 0, or an error. */
+#define RAW_LOAD _IOWR('M', 18, struct request)
+#define RAW_STORE _IOWR('M', 19, struct request)
 enum { HVC, SMC };
+
+#define REGION_ORDER 9
+static struct page *region;
 
 /* The immediate is part of the instruction: these are the ones that there are. */
 static bool make_call(u32 conduit, u32 immediate, struct registers *registers)
@@ -40,6 +51,38 @@ static bool make_call(u32 conduit, u32 immediate, struct registers *registers)
 	return true;
 }
 
+/* A store for which the kernel has a function too, but for itself only. */
+static int store_nofault(u64 *word, u64 value)
+{
+	pagefault_disable();
+	__put_kernel_nofault(word, &value, u64, failed);
+	pagefault_enable();
+	return 0;
+failed:
+	pagefault_enable();
+	return -EFAULT;
+}
+
+/* Accesses that may fail: EL2 makes an exception of those that it refuses. */
+static long access_region(unsigned int number, struct request *request)
+{
+	u64 first = page_to_pfn(region), frame = request->x[0];
+	u64 *word;
+
+	if (number == RAW_REGION) {
+		request->x[0] = first;
+		return 0;
+	}
+	if (frame < first || frame - first >= 1u << REGION_ORDER)
+		return -EINVAL;
+	word = page_address(pfn_to_page(frame));
+	if (number == RAW_LOAD)
+		request->x[2] = get_kernel_nofault(request->x[1], word);
+	else
+		request->x[2] = store_nofault(word, request->x[1]);
+	return 0;
+}
+
 static long raw(struct file *file, unsigned int number, unsigned long argument)
 {
 	struct request __user *user = (struct request __user *)argument;
@@ -47,10 +90,15 @@ static long raw(struct file *file, unsigned int number, unsigned long argument)
 	struct request request;
 	bool is_made;
 
-	if (number != RAW_CALL)
-		return -ENOTTY;
 	if (copy_from_user(&request, user, sizeof(request)))
 		return -EFAULT;
+	if (number == RAW_REGION || number == RAW_LOAD || number == RAW_STORE) {
+		long error = access_region(number, &request);
+
+		return error ? error : copy_to_user(user, &request, sizeof(request)) ? -EFAULT : 0;
+	}
+	if (number != RAW_CALL)
+		return -ENOTTY;
 	memcpy(registers.x, request.x, sizeof(request.x));
 	/* A run comes back by interrupts, which must be taken where they are: on the same CPU. */
 	preempt_disable();
@@ -72,7 +120,33 @@ static struct miscdevice device = {
 	.name = "martlet-raw",
 	.fops = &operations,
 };
-module_misc_device(device);
+
+static int __init raw_init(void)
+{
+	int error;
+
+	region = alloc_pages(GFP_KERNEL | __GFP_ZERO, REGION_ORDER);
+	if (!region)
+		return -ENOMEM;
+	error = misc_register(&device);
+	if (error)
+		__free_pages(region, REGION_ORDER);
+	return error;
+}
+module_init(raw_init);
+
+/* Pages that did not come back from EL2 would end their next owner: if there is one, all stay here. */
+static void __exit raw_exit(void)
+{
+	u64 first = page_to_pfn(region), frame, owner;
+
+	misc_deregister(&device);
+	for (frame = first; frame < first + (1u << REGION_ORDER); frame++)
+		if (host_call(CALL_PAGE_REPORT, frame, 0, &owner) || owner != PAGE_OF_HOST)
+			return;
+	__free_pages(region, REGION_ORDER);
+}
+module_exit(raw_exit);
 
 MODULE_LICENSE("Dual MIT/GPL");
 MODULE_DESCRIPTION("Martlet's tests: raw calls for a program");
