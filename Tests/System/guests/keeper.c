@@ -15,7 +15,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, WORDS = PAGE / sizeof(uint64_t), DIGITS = 48, COPIES = PAGE / (DIGITS + 1) };
+enum { PAGE = 4096, WORDS = PAGE / sizeof(uint64_t), DIGITS = 48, SECRET_PAGES = 64, COPIES = SECRET_PAGES * PAGE / (DIGITS + 1) };
 
 static void die(const char *what)
 {
@@ -42,7 +42,7 @@ static uint64_t place(const void *page)
     return (entry & ((1ull << 55) - 1)) * PAGE;
 }
 
-// Random digits that exist in one page only. The console, which the host reads, gets them mirrored
+// Random digits that exist in some pages only, of which the first one's place is told. The console, which the host reads, gets them mirrored
 // (0 for f, 1 for e and so on), and so does the copy that the page is compared with: what the host
 // finds is never a copy of these.
 static void keep_secret(void)
@@ -50,9 +50,9 @@ static void keep_secret(void)
     static const char digits[] = "0123456789abcdef";
     unsigned char random[DIGITS / 2];
     char mirrored[DIGITS + 1];
-    char *page = pages(1);
+    char *page = pages(SECRET_PAGES);
     struct utsname system;
-    if (mlock(page, PAGE))
+    if (mlock(page, SECRET_PAGES * PAGE))
         die("mlock");
     if (getrandom(random, sizeof random, 0) != sizeof random)
         die("getrandom");
