@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 //
-// What a guest keeps in its memory and looks after: a secret in one page, whose place it tells,
+// What a guest keeps in its memory and looks after: a secret in some pages, whose place it tells,
 // or a pattern in much of the memory. C, because a shell does not know where its memory is.
 
 #define _GNU_SOURCE
