@@ -164,11 +164,14 @@ public protocol SlotStore {
 /// The memory slots of a VM.
 ///
 /// A slot keeps its place as long as it exists: a walk over the places that lets go of the lock in
-/// between still meets every slot that was there all the time.
+/// between still meets every slot that was there all the time. What a change has taken out is met behind them
+/// (`leavingRun`) until its pages are taken from the guest (`hasLeft`); there is one change at a time.
 public struct MemorySlots<Store: SlotStore>: ~Copyable {
     private var places: Store
     /// Places from here on have never been used.
     public private(set) var end = 0
+    // What has no place any more, and may still be mapped.
+    private var leaving = MemorySlot(number: 0, firstFrame: 0, pages: 0, userAddress: 0)
 
     /// An empty table.
     public init(store: consuming Store) { places = store }
@@ -205,6 +208,15 @@ public struct MemorySlots<Store: SlotStore>: ~Copyable {
         return places[place].run(behind: start, end)
     }
 
+    /// The guest pages behind user addresses `start ..< end` that a change has taken out and that the guest may still
+    /// have; nil if there are none. A walk asks for them last: what it did not meet at its place is here, or has left.
+    public func leavingRun(behind start: UInt64, _ end: UInt64) -> GuestRun? {
+        leaving.run(behind: start, end)
+    }
+
+    /// The guest has nothing of it any more.
+    public mutating func hasLeft() { leaving.pages = 0 }
+
     /// KVM_SET_USER_MEMORY_REGION and KVM_SET_USER_MEMORY_REGION2: creates, moves or deletes a slot. Checks and
     /// errors are Linux's; neither dirty logs nor read-only slots are offered (`ProtectedRules`).
     /// - Parameter source: the private memory that the region names.
@@ -228,6 +240,7 @@ public struct MemorySlots<Store: SlotStore>: ~Copyable {
         guard slot.pages > 0 else {
             guard let old else { throw .invalid }
             let run = places[old].run
+            leaving = places[old]
             var gone = places[old]
             gone.pages = 0
             gone.source = nil
@@ -247,6 +260,7 @@ public struct MemorySlots<Store: SlotStore>: ~Copyable {
         guard slot.firstFrame < frames, slot.pages <= frames &- slot.firstFrame else { throw .fault }
         if let old {
             let run = places[old].run
+            leaving = places[old]
             places[old] = slot
             return .removed(run)
         }

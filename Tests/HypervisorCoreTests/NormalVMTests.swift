@@ -177,6 +177,22 @@ struct NormalVMTests {
         bench.expectNoViolations()
     }
 
+    @Test(arguments: [1, 7, 8, 511] as [UInt64])
+    func `a call that begins in the middle of a table ends as soon as another`(_ offset: UInt64) throws {
+        let vm = try bench.makeVM(.normal)
+        let page = HostBench.guestPages
+        // A table, nothing, and then more than one call may take.
+        let lent: [UInt64] = [0x80000 + offset] + (2..<20).map { 0x80000 + UInt64($0) * 512 }
+        #expect(bench.status(.donateToVM, [vm, page + 512, 64]) == .success)
+        for (index, guest) in lent.enumerated() {
+            #expect(bench.status(.mapGuest, [vm, guest, page + UInt64(index), 1, 3]) == .success)
+        }
+        let answer = bench.wide(.unmapGuest, [vm, lent[0], 0x90000 - lent[0]])
+        #expect(answer[0] == 0 && answer[1] > lent[0] && answer[1] <= 0x80000 + 3 * 512, "up to \(hex(answer[1]))")
+        _ = bench.destroy(vm)
+        bench.expectNoViolations()
+    }
+
     @Test func `an MMIO read ends in the register that asked, once, with its size and sign`() throws {
         let vm = try bench.makeVM(.normal)
         var seen: [UInt64] = []

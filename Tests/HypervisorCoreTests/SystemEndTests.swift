@@ -111,6 +111,22 @@ struct SystemEndTests {
         bench.expectNoViolations()
     }
 
+    @Test(arguments: 0..<12)
+    func `a VM that is on its way back to the host does not keep the others from being wiped`(_ steps: Int) throws {
+        let leaving = try bench.makeVM(.protected, vcpus: 2)
+        give(leaving, 0x80000, page + 16, 2)
+        let vm = try bench.makeVM(.protected, block: HostBench.vmBlock + 0x40)
+        give(vm, 0x80000, page, 1)
+        for _ in 0..<steps {
+            // It may be gone before.
+            _ = bench.wide(.destroyVM, [leaving])
+        }
+        bench.firmware.whenParked = { _ in #expect(left(in: [page, page + 16, page + 17]) == 0) }
+        _ = bench.smc(CallRegisters(0x8400_0009))
+        #expect(bench.firmware.system == .reset)
+        bench.expectNoViolations()
+    }
+
     @Test func `a machine without protected guests ends as it always did`() throws {
         _ = try bench.makeVM(.normal)
         let before = bench.firmware.calls.count

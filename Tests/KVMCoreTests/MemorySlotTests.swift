@@ -23,6 +23,8 @@ private final class Table {
     func run(at place: Int, behind start: UInt64, _ end: UInt64) -> GuestRun? {
         slots.run(at: place, behind: start, end)
     }
+    func leavingRun(behind start: UInt64, _ end: UInt64) -> GuestRun? { slots.leavingRun(behind: start, end) }
+    func hasLeft() { slots.hasLeft() }
     func change(
         _ region: MemoryRegionArgument, _ limits: RegionLimits, source: PrivateSource? = nil
     ) throws(LinuxError) -> SlotChange {
@@ -110,6 +112,25 @@ private final class Table {
         }
         #expect(try slots.change(region(1, at: 0x8010_0000), Self.limits) == .added)
         #expect(try slots.change(region(2, at: 0x7FF0_0000), Self.limits) == .added)
+    }
+
+    @Test func whatIsTakenOutIsFoundUntilItHasLeft() throws {
+        let slots = Table()
+        _ = try slots.change(region(5), Self.limits)
+        #expect(slots.leavingRun(behind: 0, .max) == nil)
+        // Moved: the process's pages are behind the new frames, and may still be behind the old ones.
+        _ = try slots.change(region(5, at: 0x9000_0000), Self.limits)
+        let second: UInt64 = 0x7F00_0000_1000
+        #expect(slots.run(at: 0, behind: second, second + 1) == GuestRun(first: 0x90001, pages: 1))
+        #expect(slots.leavingRun(behind: second, second + 1) == GuestRun(first: 0x80001, pages: 1))
+        #expect(slots.slot(of: 0x80001) == nil, "the guest gets nothing there any more")
+        slots.hasLeft()
+        #expect(slots.leavingRun(behind: 0, .max) == nil)
+        _ = try slots.change(region(5, size: 0), Self.limits)
+        #expect(slots.run(at: 0, behind: 0, .max) == nil)
+        #expect(slots.leavingRun(behind: 0, .max) == GuestRun(first: 0x90000, pages: 256))
+        slots.hasLeft()
+        #expect(slots.leavingRun(behind: 0, .max) == nil)
     }
 
     @Test func aSlotMovesAndGoesButNeverChangesItsMemory() throws {

@@ -41,8 +41,13 @@ extension VM {
                 }
             }
             switch result {
-            case .success(.removed(let run)): unmap(run, .maySleep)
-            case .success(.released(_, let source)): PrivateFile(source).put()
+            case .success(.removed(let run)):
+                // Until it is done, whoever takes the process's pages away finds them here.
+                unmap(run, .maySleep)
+                withMemory { $0.slots.hasLeft() }
+            case .success(.released(_, let source)):
+                withMemory { $0.slots.hasLeft() }
+                PrivateFile(source).put()
             case .success(.added), .success(.none): break
             case .failure(let error): throw error
             }
@@ -150,6 +155,7 @@ extension VM {
             if let run { unmap(run, context) }
             place += 1
         }
+        if let run = withMemory({ $0.slots.leavingRun(behind: start, end) }) { unmap(run, context) }
     }
 }
 

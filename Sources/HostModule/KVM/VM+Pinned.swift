@@ -18,23 +18,24 @@ extension VM {
         let next = martlet_kernel_user_touched(address, address &+ (end &- first) << PageUnit.shift)
         let frame = first &+ (next.address &- address) >> PageUnit.shift
         guard frame < end, next.is_touched != 0 else { return min(frame, end) }
-        _ = try donatePinned(frame, behind: next.address, .kept)
-        return frame &+ 1
+        return try donatePinned(frame, behind: next.address, .kept) ? frame &+ 1 : frame
     }
 
     /// Pins the process's page and gives it to the guest.
+    /// - Returns: whether the guest has the page, or is getting it. Otherwise the kernel had something else to do
+    ///   first, and another attempt may succeed.
     func donatePinned(
         _ frame: UInt64, behind address: UInt64, _ content: GuestContent
-    ) throws(LinuxError) -> MapResult {
+    ) throws(LinuxError) -> Bool {
         var host: UInt64 = 0
         // Safety: the variable is this function's own.
         let error = unsafe martlet_kernel_pin(object, frame, address, &host)
         switch -error {
         case 0: break
         // Another vCPU is giving the page at this moment, or has: the guest makes the access again.
-        case LinuxError.exists.rawValue: return .tryAgain
+        case LinuxError.exists.rawValue: return true
         case LinuxError.noMemory.rawValue: throw .noMemory
-        case LinuxError.interrupted.rawValue, 11: return .tryAgain
+        case LinuxError.interrupted.rawValue, 11: return false
         default: throw .fault
         }
         do throws(LinuxError) {
@@ -44,6 +45,6 @@ extension VM {
             if error != .inputOutput { unsafe martlet_kernel_unpin(object, frame) }
             throw error
         }
-        return .tryAgain
+        return true
     }
 }

@@ -100,7 +100,8 @@ extension VM {
     func donate(_ frame: UInt64, of slot: MemorySlot) throws(LinuxError) -> MapResult {
         guard let source = slot.source else {
             guard let address = slot.userAddress(of: frame) else { return .notMemory }
-            return try donatePinned(frame, behind: address, .zero)
+            _ = try donatePinned(frame, behind: address, .zero)
+            return .tryAgain
         }
         let file = PrivateFile(source)
         return try file.withPages { (memory) throws(LinuxError) in

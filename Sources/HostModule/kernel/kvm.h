@@ -59,6 +59,16 @@ extern const struct file_operations martlet_gic_operations;
 u32 martlet_timer_intid(void);
 void martlet_vcpu_free(struct martlet_vcpu *vcpu);
 
+/* What the calling process's tables have for an address. */
+struct martlet_entry {
+	enum { MARTLET_ABSENT, MARTLET_BLOCK, MARTLET_MOVING_BLOCK, MARTLET_PAGE } kind;
+	pte_t page;	/* of MARTLET_PAGE, whose entry may be anything */
+	u64 end;	/* of what is likewise absent, or `end` of the call */
+};
+
+/* With interrupts off. */
+struct martlet_entry martlet_entry_of(u64 address, u64 end);
+
 /* KVM serves no 32-bit processes on arm64 either. */
 static inline long martlet_no_compat(struct file *file, unsigned int request, unsigned long argument)
 {

@@ -43,37 +43,59 @@ void martlet_kernel_pages_free(u64 first, u64 pages)
 }
 
 /*
- * Whether the process maps an address by a block. With interrupts off no table is freed under
- * the walk, as for get_user_pages_fast; a change right after it reaches the notifier.
+ * With interrupts off no table is freed under the walk, as for get_user_pages_fast. Each entry is read once:
+ * another thread may be unmapping what it leads to, and a block may take a table's place.
  */
+struct martlet_entry martlet_entry_of(u64 address, u64 end)
+{
+	pgd_t *pgdp = pgd_offset(current->mm, address);
+	pgd_t pgd = READ_ONCE(*pgdp);
+	struct martlet_entry found = { .kind = MARTLET_ABSENT, .end = pgd_addr_end(address, end) };
+	p4d_t *p4dp, p4d;
+	pud_t *pudp, pud;
+	pmd_t *pmdp, pmd;
+
+	if (pgd_none(pgd))
+		return found;
+	p4dp = p4d_offset_lockless(pgdp, pgd, address);
+	p4d = READ_ONCE(*p4dp);
+	found.end = p4d_addr_end(address, end);
+	if (p4d_none(p4d))
+		return found;
+	pudp = pud_offset_lockless(p4dp, p4d, address);
+	pud = READ_ONCE(*pudp);
+	found.end = pud_addr_end(address, end);
+	if (pud_none(pud))
+		return found;
+	if (!pud_present(pud) || pud_leaf(pud)) {
+		found.kind = pud_present(pud) ? MARTLET_BLOCK : MARTLET_MOVING_BLOCK;
+		return found;
+	}
+	pmdp = pmd_offset_lockless(pudp, pud, address);
+	pmd = READ_ONCE(*pmdp);
+	found.end = pmd_addr_end(address, end);
+	if (pmd_none(pmd))
+		return found;
+	if (!pmd_present(pmd) || pmd_leaf(pmd)) {
+		found.kind = pmd_present(pmd) ? MARTLET_BLOCK : MARTLET_MOVING_BLOCK;
+		return found;
+	}
+	found.kind = MARTLET_PAGE;
+	found.page = READ_ONCE(*pte_offset_kernel(&pmd, address));
+	found.end = address + PAGE_SIZE;
+	return found;
+}
+
+/* Whether the process maps an address by a block. A change right after it reaches the notifier. */
 static bool is_huge(u64 address)
 {
 	unsigned long flags;
-	bool huge = false;
-	pgd_t *pgd;
-	p4d_t *p4d;
-	pud_t *pud;
-	pmd_t *pmd;
+	struct martlet_entry found;
 
 	local_irq_save(flags);
-	pgd = pgd_offset(current->mm, address);
-	if (pgd_none(READ_ONCE(*pgd)))
-		goto out;
-	p4d = p4d_offset(pgd, address);
-	if (p4d_none(READ_ONCE(*p4d)) || !p4d_present(READ_ONCE(*p4d)))
-		goto out;
-	pud = pud_offset(p4d, address);
-	if (!pud_present(READ_ONCE(*pud)))
-		goto out;
-	if (pud_leaf(READ_ONCE(*pud))) {
-		huge = true;
-		goto out;
-	}
-	pmd = pmd_offset(pud, address);
-	huge = pmd_present(READ_ONCE(*pmd)) && pmd_leaf(READ_ONCE(*pmd));
-out:
+	found = martlet_entry_of(address, address + PAGE_SIZE);
 	local_irq_restore(flags);
-	return huge;
+	return found.kind == MARTLET_BLOCK;
 }
 
 int martlet_kernel_user_page_get(u64 address, u32 must_write, struct martlet_user_page *page)

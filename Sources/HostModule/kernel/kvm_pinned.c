@@ -14,62 +14,20 @@ static bool is_touched(pte_t entry)
 	return !pte_none(entry) && !(pte_present(entry) && is_zero_pfn(pte_pfn(entry)));
 }
 
-/*
- * Whether there is something behind an address; if not, *next is the first address that has to be looked at
- * then. Each entry is read once: another thread may be unmapping what it leads to, and a block may take a table's
- * place.
- */
-static bool is_there(u64 address, u64 end, u64 *next)
-{
-	pgd_t *pgdp = pgd_offset(current->mm, address);
-	pgd_t pgd = READ_ONCE(*pgdp);
-	p4d_t *p4dp, p4d;
-	pud_t *pudp, pud;
-	pmd_t *pmdp, pmd;
-
-	*next = pgd_addr_end(address, end);
-	if (pgd_none(pgd))
-		return false;
-	p4dp = p4d_offset_lockless(pgdp, pgd, address);
-	p4d = READ_ONCE(*p4dp);
-	*next = p4d_addr_end(address, end);
-	if (p4d_none(p4d))
-		return false;
-	pudp = pud_offset_lockless(p4dp, p4d, address);
-	pud = READ_ONCE(*pudp);
-	*next = pud_addr_end(address, end);
-	if (pud_none(pud))
-		return false;
-	if (!pud_present(pud) || pud_leaf(pud))
-		return true;
-	pmdp = pmd_offset_lockless(pudp, pud, address);
-	pmd = READ_ONCE(*pmdp);
-	*next = pmd_addr_end(address, end);
-	if (pmd_none(pmd))
-		return false;
-	/* A block, or one on its way to another place. */
-	if (!pmd_present(pmd) || pmd_leaf(pmd))
-		return true;
-	*next = address + PAGE_SIZE;
-	return is_touched(READ_ONCE(*pte_offset_kernel(&pmd, address)));
-}
-
-/*
- * With interrupts off no table is freed under the walk, as for get_user_pages_fast. Pages that are in swap, or
- * that a fork has made read-only, count as touched: what is in them is the process's.
- */
+/* Pages that are in swap, or that a fork has made read-only, count as touched: what is in them is the process's. */
 struct martlet_touched martlet_kernel_user_touched(u64 user, u64 end)
 {
 	struct martlet_touched found = { .address = user };
 	unsigned int entries;
 	unsigned long flags;
-	u64 next;
 
 	local_irq_save(flags);
 	for (entries = 0; found.address < end && entries < MOST_ENTRIES && !found.is_touched; entries++) {
-		found.is_touched = is_there(found.address, end, &next);
+		struct martlet_entry entry = martlet_entry_of(found.address, end);
+
+		found.is_touched = entry.kind == MARTLET_PAGE ? is_touched(entry.page) : entry.kind != MARTLET_ABSENT;
 		if (!found.is_touched)
-			found.address = next;
+			found.address = entry.end;
 	}
 	local_irq_restore(flags);
 	return found;

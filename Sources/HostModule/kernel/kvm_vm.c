@@ -8,6 +8,7 @@
 #include <linux/moduleparam.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
+#include <linux/user_namespace.h>
 
 #include "kvm.h"
 
@@ -37,6 +38,17 @@ struct martlet_vm *martlet_kernel_vm_make(u64 state_size)
 static LIST_HEAD(vms);
 static DEFINE_SPINLOCK(vms_lock);
 
+/* Who answers for the calling process: whoever made the outermost of its user namespaces, or else its user. */
+static kuid_t responsible(void)
+{
+	struct user_namespace *space;
+	kuid_t user = current_uid();
+
+	for (space = current_user_ns(); space->parent; space = space->parent)
+		user = space->owner;
+	return user;
+}
+
 int martlet_kernel_vm_admit(struct martlet_vm *vm, u32 limit)
 {
 	bool is_free = capable(CAP_SYS_RESOURCE);
@@ -44,7 +56,7 @@ int martlet_kernel_vm_admit(struct martlet_vm *vm, u32 limit)
 	u32 count = 0;
 	int error = 0;
 
-	vm->user = current_uid();
+	vm->user = responsible();
 	spin_lock(&vms_lock);
 	list_for_each_entry(other, &vms, peers)
 		count += uid_eq(other->user, vm->user);

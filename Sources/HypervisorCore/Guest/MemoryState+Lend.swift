@@ -118,7 +118,7 @@ extension MemoryState {
             let branch = table.branch(of: page, on: processor)
             if case .nothing(let until) = branch {
                 page = until < range.end ? until : range.end
-                budget &-= Self.costOfNothing
+                budget &-= Self.costOfNothing < budget ? Self.costOfNothing : budget
                 continue
             }
             let next = (page & ~(pagesPerSuperpage &- 1)) &+ pagesPerSuperpage

@@ -152,7 +152,7 @@ extension MemoryState {
             let branch = table.branch(of: page, on: processor)
             if case .nothing(let until) = branch {
                 page = until
-                budget &-= Self.costOfNothing
+                budget &-= Self.costOfNothing < budget ? Self.costOfNothing : budget
             } else {
                 switch kind {
                 case .normal: returnBranch(branch, vm, &table, page, handle, on: processor)

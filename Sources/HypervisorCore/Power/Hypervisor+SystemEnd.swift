@@ -41,8 +41,9 @@ extension MemoryState {
         var isQuiet = true
         var slot: UInt64 = 0
         while slot < HostCall.maximumVMs {
+            // Of one that is on its way back to the host nothing runs, and its root may be the host's already.
             if let (handle, vm) = machines.machine(in: slot), vm.kind(on: processor) == .protected,
-                let table = vm.table(on: processor)
+                vm.phase(on: processor) != .returning, let table = vm.table(on: processor)
             {
                 if !again || vm.load(.isOver, on: processor) == 0 {
                     vm.end(on: processor)
@@ -70,6 +71,7 @@ extension MemoryState {
             if entry.kind == .ram { wipeGuests(in: entry.range, on: processor) }
             index &+= 1
         }
+        processor.barrier(.cacheMaintenanceComplete)
     }
 
     /// They are in the vCPUs' pages; when these are on their way back to the host, among the VM's unused ones.
@@ -100,7 +102,6 @@ extension MemoryState {
             if count > 0 {
                 let window = openWindow(FrameRange(first, pages: count), on: processor)
                 processor.wipe(window)
-                processor.barrier(.cacheMaintenanceComplete)
                 closeWindow(window, on: processor)
             } else {
                 frame = frame.advanced(by: 1)

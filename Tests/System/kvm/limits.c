@@ -6,6 +6,9 @@
 #include "tests.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,6 +39,45 @@ static void user_is_limited(int kvm)
     _exit(failures != 0);
 }
 
+// The user's own namespace of users makes no other user of it. Its parent, root here, gives it a map.
+static void namespace_is_no_user(int kvm)
+{
+    int machines[IN_ALL + 1], begun[2], mapped[2], status;
+    char file[64], byte = 0;
+    if (pipe(begun) || pipe(mapped))
+        die("pipe");
+    pid_t child = fork();
+    if (!child) {
+        if (setresgid(NOBODY, NOBODY, NOBODY) || setresuid(NOBODY, NOBODY, NOBODY))
+            die("setresuid");
+        unsigned mine = 0;
+        while (mine < OF_A_USER / 2 && (machines[mine] = call_number(kvm, KVM_CREATE_VM, 0)) >= 0)
+            mine++;
+        expect("VMs of a user", mine, OF_A_USER / 2);
+        // A process that gave up its rights is not dumpable, and nobody may write its map.
+        prctl(PR_SET_DUMPABLE, 1);
+        if (unshare(CLONE_NEWUSER))
+            die("unshare");
+        if (write(begun[1], &byte, 1) != 1 || read(mapped[0], &byte, 1) != 1)
+            die("a map");
+        if (setresuid(7, 7, 7))
+            die("setresuid in a namespace");
+        expect("VMs of another in its namespace", make_all(kvm, machines + mine, -EMFILE), OF_A_USER - mine);
+        _exit(failures != 0);
+    }
+    if (read(begun[0], &byte, 1) != 1)
+        die("a child");
+    snprintf(file, sizeof file, "/proc/%d/uid_map", child);
+    int map = open(file, O_WRONLY | O_CLOEXEC);
+    if (map < 0 || write(map, "0 100000 100", 12) != 12)
+        die(file);
+    close(map);
+    if (write(mapped[1], &byte, 1) != 1)
+        die("a map");
+    waitpid(child, &status, 0);
+    expect("the checks in a namespace", status, 0);
+}
+
 void limits(void)
 {
     int machines[IN_ALL + 1], status;
@@ -47,6 +89,7 @@ void limits(void)
         user_is_limited(kvm);
     waitpid(child, &status, 0);
     expect("the user's checks", status, 0);
+    namespace_is_no_user(kvm);
     unsigned count = make_all(kvm, machines, -ENOSPC);
     expect("VMs in all", count, IN_ALL);
     while (count)
