@@ -200,6 +200,7 @@ void martlet_kernel_private_hide(struct martlet_private *memory, u64 index, u64 
 	u64 frame;
 
 	unmap_mapping_range(memory->file->f_mapping, index << PAGE_SHIFT, pages << PAGE_SHIFT, 1);
+#pragma GCC unroll 8
 	for (frame = first; frame < first + pages; frame++)
 		__SetPageOffline(pfn_to_page(frame));
 }
