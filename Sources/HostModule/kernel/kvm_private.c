@@ -36,10 +36,11 @@ static vm_fault_t on_fault(struct vm_fault *fault)
 	return answer;
 }
 
-#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+#ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
 /*
  * A block of which the host has all is mapped by one entry, and taken by one. Where that cannot be, pages are
- * mapped singly. The kernel takes all of the entry away where it would have to be split.
+ * mapped singly. The kernel takes all of the entry away where it would have to be split. Only where the kernel knows
+ * entries of that size that it must take no reference by.
  */
 static vm_fault_t on_huge_fault(struct vm_fault *fault, unsigned int order)
 {
@@ -62,7 +63,7 @@ static vm_fault_t on_huge_fault(struct vm_fault *fault, unsigned int order)
 
 static const struct vm_operations_struct area_operations = {
 	.fault = on_fault,
-#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+#ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
 	.huge_fault = on_huge_fault,
 #endif
 };
@@ -95,7 +96,7 @@ static int release(struct inode *inode, struct file *file)
 static const struct file_operations private_operations = {
 	.owner = THIS_MODULE,
 	.mmap = map,
-#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+#ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
 	.get_unmapped_area = thp_get_unmapped_area,
 #endif
 	.release = release,
