@@ -165,7 +165,7 @@ public struct Ledger: Sendable {
                 }
                 frame = end
             } else {
-                guard self.state(of: frame, on: processor) == state else { return false }
+                guard processor.load32(Self.entryAddress(of: frame)) == state.bits else { return false }
                 frame = frame.advanced(by: 1)
             }
         }
