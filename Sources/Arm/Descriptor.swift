@@ -43,6 +43,13 @@ public enum Descriptor<Attributes: LeafAttributes>: Equatable, Sendable {
         }
     }
 
+    /// The table that the 64 bits of an entry above level 3 point to; nil if they say something else.
+    @inlinable
+    @inline(__always)
+    public static func table(behind bits: UInt64) -> Frame<HostPhysical>? {
+        bits & 3 == 3 ? Frame((bits & addressMask) >> pageShift) : nil
+    }
+
     /// The 64 bits to store in a table of `level`.
     @inlinable
     public func bits(level: Level) -> UInt64 {

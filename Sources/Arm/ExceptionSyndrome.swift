@@ -44,6 +44,10 @@ public struct ExceptionSyndrome: Equatable, Sendable {
     @inlinable
     public var isOnTableWalk: Bool { bits & (1 << 7) != 0 }
 
+    /// CM: a data abort came from cache maintenance or address translation.
+    @inlinable
+    public var isCacheMaintenance: Bool { bits & (1 << 8) != 0 }
+
     /// Whether it is a data abort of EL1 or EL0.
     @inlinable
     public var isDataAbortLower: Bool { bits >> 26 == Class.dataAbortLower.rawValue }
@@ -87,7 +91,10 @@ public struct ExceptionSyndrome: Equatable, Sendable {
 
     /// Whether it is HVC #0 from AArch64.
     @inlinable
-    public var isPlainHypervisorCall: Bool { bits & (0x3F << 26 | 0xFFFF) == Class.hvc64.rawValue << 26 }
+    public var isPlainHypervisorCall: Bool {
+        let iss2IsElsewhere = UInt32(truncatingIfNeeded: bits)
+        return iss2IsElsewhere & (0x3F << 26 | 0xFFFF) == UInt32(truncatingIfNeeded: Class.hvc64.rawValue) << 26
+    }
 
     /// An exception of an unknown reason, as for an undefined instruction. IL is set.
     public static let undefined = ExceptionSyndrome(bits: 1 << 25)

@@ -42,15 +42,32 @@ public enum Level: UInt8, CaseIterable, Comparable, Sendable {
 
 /// Entries in one table.
 public let entriesPerTable: UInt64 = 512
+/// Its binary logarithm.
+public let entriesShift: UInt64 = 9
 
 /// The tree's input size and where lookups start.
 public struct TranslationGeometry: Equatable, Sendable {
-    /// Bits of the input address, 25…48.
-    public let inputBits: UInt64
+    // Small, because whoever passes a tree on may have to copy it.
+    @usableFromInline let narrowInputBits: UInt8
+    @usableFromInline let narrowRootPages: UInt8
     /// The level of the root.
     public let rootLevel: Level
+
+    /// Bits of the input address, 25…48.
+    @inlinable
+    @inline(__always)
+    public var inputBits: UInt64 { UInt64(narrowInputBits) }
+
     /// Consecutive pages that form the root: 1…16 (more than one only at stage-2).
-    public let rootPages: UInt64
+    @inlinable
+    @inline(__always)
+    public var rootPages: UInt64 { UInt64(narrowRootPages) }
+
+    private init(inputBits: UInt64, rootLevel: Level, rootPages: UInt64) {
+        narrowInputBits = UInt8(truncatingIfNeeded: inputBits)
+        narrowRootPages = UInt8(truncatingIfNeeded: rootPages)
+        self.rootLevel = rootLevel
+    }
 
     /// The geometry of a stage-1 for EL2: 48 bits, four levels.
     public static let stage1 = TranslationGeometry(inputBits: 48, rootLevel: .zero, rootPages: 1)

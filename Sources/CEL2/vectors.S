@@ -105,9 +105,13 @@ host_trap:
         mov     x0, sp
         mrs     x1, tpidr_el2
         mov     x29, xzr                        // the frame chain ends here
-        bl      martlet_host_trap
-        // Falls through: returns to the host with what the frame holds now.
+        bl      martlet_host_trap               // which ends in martlet_return
 
+// void martlet_return(void *frame): returns to the host with what the frame holds now. Nothing that the frame
+// does not hold is needed any more, so that nobody restores registers of callers.
+        .global martlet_return
+martlet_return:
+        mov     sp, x0
         .global martlet_return_to_host
 martlet_return_to_host:                         // sp points to the frame
         ldp     x30, x0, [sp, #240]
@@ -232,27 +236,24 @@ guest_leave:
         mrs     x4, elr_el2
         mrs     x5, spsr_el2
         stp     x4, x5, [x1, #MARTLET_VCPU_PC]
-        ldp     x19, x20, [sp, #0]
-        ldp     x21, x22, [sp, #16]
-        ldp     x23, x24, [sp, #32]
-        ldp     x25, x26, [sp, #48]
-        ldp     x27, x28, [sp, #64]
-        ldp     x29, x30, [sp, #80]
-        ldr     x18, [sp, #96]
-        add     sp, sp, #112
+        ldp     x19, x20, [sp, #16]
+        ldp     x21, x22, [sp, #32]
+        ldp     x23, x24, [sp, #48]
+        ldp     x25, x26, [sp, #64]
+        ldp     x27, x28, [sp, #80]
+        ldp     x29, x30, [sp], #96
         ret
 
-// u64 martlet_enter_guest(u64 vcpu): x0 = vCPU page; returns 0, 1 or 2 when it is back.
+// u64 martlet_enter_guest(u64 vcpu): x0 = vCPU page; returns 0, 1 or 2 when it is back. EL2's code keeps
+// nothing in x18, so that the guest's may stay there.
         .global martlet_enter_guest
 martlet_enter_guest:
-        sub     sp, sp, #112
-        stp     x19, x20, [sp, #0]
-        stp     x21, x22, [sp, #16]
-        stp     x23, x24, [sp, #32]
-        stp     x25, x26, [sp, #48]
-        stp     x27, x28, [sp, #64]
-        stp     x29, x30, [sp, #80]
-        str     x18, [sp, #96]
+        stp     x29, x30, [sp, #-96]!
+        stp     x19, x20, [sp, #16]
+        stp     x21, x22, [sp, #32]
+        stp     x23, x24, [sp, #48]
+        stp     x25, x26, [sp, #64]
+        stp     x27, x28, [sp, #80]
         mrs     x1, tpidr_el2
         str     x0, [x1, #MARTLET_PERCPU_VCPU]
         ldr     x30, [x0, #240]

@@ -13,11 +13,9 @@ extension EL2Processor: GuestProcessor {
     /// ERET to the guest and back (vectors.S).
     @inline(__always)
     public func enterGuest(_ vcpu: Address<HypervisorVirtual>) -> GuestExit {
-        switch martlet_enter_guest(vcpu.rawValue) {
-        case 0: .synchronous
-        case 1: .interrupt
-        default: .systemError
-        }
+        let reason = martlet_enter_guest(vcpu.rawValue)
+        if reason == 0 { return .synchronous }
+        return reason == 1 ? .interrupt : .systemError
     }
 
     /// RNDR.

@@ -120,8 +120,9 @@ public struct Hypervisor<P: GuestProcessor>: ~Copyable {
     /// VTCR_EL2 and VTTBR_EL2 of the host.
     @inline(__always)
     func useHostTable(on processor: P) {
-        processor.write(.vtcrEL2, hostTranslation.control)
-        processor.write(.vttbrEL2, hostTranslation.base)
+        let (control, base) = hostTranslation
+        processor.write(.vtcrEL2, control)
+        processor.write(.vttbrEL2, base)
     }
 
     /// Puts this CPU's EL1 and EL0 behind the host's stage-2 and traps.

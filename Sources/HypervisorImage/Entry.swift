@@ -17,7 +17,7 @@ struct Root: ~Copyable {
 
 /// A synchronous exception from the host. `frame` lies on this CPU's stack, `page` is its data page.
 @c(martlet_host_trap)
-public func hostTrap(_ frame: UnsafeMutableRawPointer, _ page: UInt64) {
+public func hostTrap(_ frame: UnsafeMutableRawPointer, _ page: UInt64) -> Never {
     // Safety: the vectors have filled a HostFrame there, and nobody else knows of it.
     let frame = unsafe frame.assumingMemoryBound(to: HostFrame.self)
     let cpu = PerCPU(address: page)
@@ -25,14 +25,19 @@ public func hostTrap(_ frame: UnsafeMutableRawPointer, _ page: UInt64) {
     if RootFlags.hasPanicked {
         unsafe answerAfterPanic(&frame.pointee, on: processor)
     } else if RootFlags.isInitialised {
-        let outcome = RootStorage<Root>.borrow { root in
-            unsafe root.hypervisor.hostTrap(cpu.index, data: Address(page), &frame.pointee, on: processor)
+        RootStorage<Root>.borrow { root in
+            // What a host asks for most.
+            if unsafe root.hypervisor.isRun(frame.pointee) {
+                unsafe root.hypervisor.tryToRun(cpu.index, Address(page), &frame.pointee, on: processor)
+            } else {
+                unsafe answer(root, frame, cpu, on: processor)
+            }
         }
-        if case .answered = outcome { return }
-        unsafe finish(outcome, frame, cpu, on: processor)
     } else {
         unsafe trapBeforeInitialisation(frame, cpu, on: processor)
     }
+    // Safety: the vectors' code, to which this returns so to speak.
+    unsafe martlet_return(frame)
 }
 
 /// A synchronous exception from a guest, with `x0`…`x17` in the vCPU's page: whether it is over (bit 0), and
@@ -40,6 +45,16 @@ public func hostTrap(_ frame: UnsafeMutableRawPointer, _ page: UInt64) {
 @c(martlet_answer_quickly)
 public func answerQuickly(_ page: UInt64) -> UInt64 {
     QuickAnswers.answer(Address(page), on: EL2Processor()).rawValue
+}
+
+/// Everything but a run.
+@inline(never)
+private func answer(
+    _ root: borrowing Root, _ frame: UnsafeMutablePointer<HostFrame>, _ cpu: PerCPU, on processor: EL2Processor
+) {
+    // Safety: `hostTrap` says whose the frame is.
+    let outcome = unsafe root.hypervisor.otherHostTrap(cpu.index, &frame.pointee, on: processor)
+    unsafe finish(outcome, frame, cpu, on: processor)
 }
 
 /// What remains to be done with registers of EL2 itself after a call.

@@ -101,6 +101,21 @@ public struct PrivateMemory<Store: PrivateMemoryStore>: ~Copyable {
         }
     }
 
+    /// The first frame of the block that is all of the host's and begins with a page, made if there is none; nil if
+    /// its pages are single ones, or not all the host's, or there is no block.
+    public mutating func hostBlock(_ index: UInt64) -> UInt64? {
+        let (chunk, place) = index.quotientAndRemainder(dividingBy: Self.chunkPages)
+        guard place == 0, index < pages else { return nil }
+        switch Content(store[chunk: chunk]) {
+        case .host(let first): return first
+        case .guest, .leaf: return nil
+        case .absent:
+            guard let first = takeBlock(for: chunk) else { return nil }
+            store[chunk: chunk] = Content.host(first).word
+            return first
+        }
+    }
+
     private mutating func hostPage(_ leaf: UInt64, _ place: UInt64) -> HostPage {
         switch Content(store[leaf: leaf, place: place]) {
         case .host(let frame): return .frame(frame)

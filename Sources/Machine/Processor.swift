@@ -54,9 +54,9 @@ public protocol Processor: Sendable {
     func load64(_ address: Address<HypervisorVirtual>) -> UInt64
     /// Writes 8 bytes at a multiple of 8, as one access.
     func store64(_ address: Address<HypervisorVirtual>, _ value: UInt64)
-    /// Reads two words at a multiple of 16 that nobody else writes meanwhile.
+    /// Reads two words at a multiple of 8 that nobody else writes meanwhile.
     func loadPair64(_ address: Address<HypervisorVirtual>) -> (UInt64, UInt64)
-    /// Writes two words at a multiple of 16 that nobody else reads or writes meanwhile.
+    /// Writes two words at a multiple of 8 that nobody else reads or writes meanwhile.
     func storePair64(_ address: Address<HypervisorVirtual>, _ first: UInt64, _ second: UInt64)
     /// Reads 8 bytes before everything that follows.
     func loadAcquire64(_ address: Address<HypervisorVirtual>) -> UInt64

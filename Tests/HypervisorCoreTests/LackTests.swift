@@ -63,6 +63,21 @@ import Testing
         #expect(guest.entries == 2, "the guest makes the access again")
     }
 
+    @Test("is no exit any more when a device's page has become memory, and one again when it is no memory")
+    func deviceBecomesMemory() throws {
+        let vm = try bench.makeVM(.normal)
+        let guest = ScriptedGuest(
+            Array(repeating: ScriptedGuest.access(0x8000_0000, bytes: 8, target: 1), count: 3))
+        bench.machine.guest = guest
+        for _ in 0..<2 { #expect(bench.run(vm).exit == .mmioRead) }
+        #expect(bench.status(.mapGuest, [vm, 0x80000, HostBench.guestPages, 1, 3]) == .success)
+        #expect(bench.run(vm).exit == .interrupt)
+        #expect(guest.entries == 4, "the guest makes the access again")
+        #expect(bench.status(.unmapGuest, [vm, 0x80000, 1]) == .success)
+        bench.machine.guest = ScriptedGuest([ScriptedGuest.access(0x8000_0000, bytes: 8, target: 1)])
+        #expect(bench.run(vm).exit == .mmioRead)
+    }
+
     @Test("in the meaning of a request is refused")
     func requests() throws {
         let vm = try bench.makeVM(.normal)

@@ -78,6 +78,7 @@ private final class Memory {
         self.pages = pages
     }
     func hostPage(_ index: UInt64) -> PrivateMemory<Store>.HostPage { memory.hostPage(index) }
+    func hostBlock(_ index: UInt64) -> UInt64? { memory.hostBlock(index) }
     func take(_ index: UInt64, _ first: UInt64 = 0, _ end: UInt64? = nil) -> PrivateMemory<Store>.Taking {
         memory.take(index, from: first, to: end ?? pages)
     }
@@ -114,6 +115,26 @@ private func parcel(_ taking: PrivateMemory<Store>.Taking?) -> PrivateMemory<Sto
         #expect(taken.index == 0 && taken.pages == 512 && taken.frame == frame - 3)
         // The second chunk was never touched.
         #expect(memory.takeTouched(512) == nil)
+    }
+
+    @Test func onlyABlockThatIsAllTheHostsIsMappedAsOne() throws {
+        let memory = Memory(pages: 1536 + 100)
+        let first = try #require(memory.hostBlock(512))
+        #expect(memory.hostPage(700) == .frame(first + 188))
+        #expect(memory.hostBlock(512) == first)
+        // Not from within, not the tail, not behind the end.
+        for index: UInt64 in [513, 1023, 1536, 2048] { #expect(memory.hostBlock(index) == nil) }
+        // A guest has a page of it, or all.
+        #expect(parcel(memory.take(600, 600, 601)) != nil)
+        #expect(memory.hostBlock(512) == nil)
+        #expect(parcel(memory.take(0))?.pages == 512)
+        #expect(memory.hostBlock(0) == nil)
+        // Without blocks at hand, pages are made, and stay pages.
+        memory.kernel.hasBlocks = false
+        #expect(memory.hostBlock(1024) == nil)
+        #expect(memory.hostPage(1030) != .noMemory)
+        memory.kernel.hasBlocks = true
+        #expect(memory.hostBlock(1024) == nil)
     }
 
     @Test func aTailAndPartsOfChunksArePages() throws {

@@ -140,7 +140,7 @@ EL2_INLINE struct el2_smc el2_smc(el2_u64 a0, el2_u64 a1, el2_u64 a2, el2_u64 a3
 #define EL2_WRITE(name, reg)                                                                       \
     EL2_INLINE void el2_write_##name(el2_u64 value)                                                \
     {                                                                                              \
-        __asm__ volatile("msr " reg ", %0" : : "r"(value) : "memory");                             \
+        __asm__ volatile("msr " reg ", %x0" : : "rz"(value) : "memory");                             \
     }
 #define EL2_REGISTER(name, reg) EL2_READ(name, reg) EL2_WRITE(name, reg)
 
@@ -262,6 +262,9 @@ EL2_REGISTER(ich_ap1r3_el2, "S3_4_C12_C9_3")
 void martlet_adopt_root(el2_u64 root, el2_u64 sctlr);
 /* Gives this CPU's EL2 back to the stub and returns to the host with the frame's registers. */
 __attribute__((noreturn)) void martlet_withdraw(void *frame, el2_u64 vbar, el2_u64 sctlr);
+
+/* Returns to the host with the frame's registers. */
+__attribute__((noreturn)) void martlet_return(void *frame);
 
 /* Runs a guest; 0 synchronous, 1 interrupt, 2 SError. */
 el2_u64 martlet_enter_guest(el2_u64 vcpu);

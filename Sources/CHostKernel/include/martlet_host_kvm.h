@@ -238,6 +238,8 @@ void martlet_kvm_destroy(struct martlet_vm *vm);
 martlet_u32 martlet_kvm_private_can_map(struct martlet_private *memory);
 /* The frame of a page that a process touches, or a negative error number. Called locked. */
 long long martlet_kvm_private_fault(struct martlet_private *memory, martlet_u64 index);
+/* The first frame of the block that begins with a page, or 0 if there is none or not all of it is the host's. */
+martlet_u64 martlet_kvm_private_fault_block(struct martlet_private *memory, martlet_u64 index);
 /* Nothing refers to the private memory any more. */
 void martlet_kvm_private_release(struct martlet_private *memory);
 /* Nonzero: a sleeping vCPU has something to do. */

@@ -167,6 +167,12 @@ struct PrivateState: ~Copyable {
         }
     }
 
+    /// The block of which a process touches a page; 0 if pages are mapped singly. Called locked.
+    func faultBlock(_ index: UInt64) -> UInt64 {
+        guard flags.contains(.initiallyShared) else { return 0 }
+        return unsafe state.pointee.memory.hostBlock(index) ?? 0
+    }
+
     /// Frees what there is, when nobody can reach it any more.
     func tearDown() {
         for chunk in 0..<PrivateMemory<KernelPrivateStore>.chunks(pages: pages) {
@@ -187,6 +193,12 @@ public func kvmPrivateCanMap(object: OpaquePointer) -> UInt32 {
 @c(martlet_kvm_private_fault)
 public func kvmPrivateFault(object: OpaquePointer, index: UInt64) -> Int64 {
     unsafe PrivateFile(object).fault(index)
+}
+
+/// The first frame of the block that begins with a page, or 0.
+@c(martlet_kvm_private_fault_block)
+public func kvmPrivateFaultBlock(object: OpaquePointer, index: UInt64) -> UInt64 {
+    unsafe PrivateFile(object).faultBlock(index)
 }
 
 /// Nothing refers to the private memory any more.

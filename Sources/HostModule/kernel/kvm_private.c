@@ -5,6 +5,8 @@
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/page-flags.h>
+#include <linux/pagemap.h>
+#include <linux/pfn_t.h>
 #include <linux/slab.h>
 
 #include "kvm.h"
@@ -34,8 +36,36 @@ static vm_fault_t on_fault(struct vm_fault *fault)
 	return answer;
 }
 
+#ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
+/*
+ * A block of which the host has all is mapped by one entry, and taken by one. Where that cannot be, pages are
+ * mapped singly. The kernel takes all of the entry away where it would have to be split. Only where the kernel knows
+ * entries of that size that it must take no reference by.
+ */
+static vm_fault_t on_huge_fault(struct vm_fault *fault, unsigned int order)
+{
+	struct vm_area_struct *area = fault->vma;
+	struct martlet_private *memory = area->vm_file->private_data;
+	unsigned long start = fault->address & PMD_MASK;
+	vm_fault_t answer = VM_FAULT_FALLBACK;
+	u64 frame;
+
+	if (order != HPAGE_PMD_ORDER || start < area->vm_start || start + PMD_SIZE > area->vm_end)
+		return VM_FAULT_FALLBACK;
+	mutex_lock(&memory->lock);
+	frame = martlet_kvm_private_fault_block(memory, linear_page_index(area, start));
+	if (frame)
+		answer = vmf_insert_pfn_pmd(fault, pfn_to_pfn_t(frame), fault->flags & FAULT_FLAG_WRITE);
+	mutex_unlock(&memory->lock);
+	return answer;
+}
+#endif
+
 static const struct vm_operations_struct area_operations = {
 	.fault = on_fault,
+#ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
+	.huge_fault = on_huge_fault,
+#endif
 };
 
 static int map(struct file *file, struct vm_area_struct *area)
@@ -66,6 +96,9 @@ static int release(struct inode *inode, struct file *file)
 static const struct file_operations private_operations = {
 	.owner = THIS_MODULE,
 	.mmap = map,
+#ifdef CONFIG_ARCH_SUPPORTS_PMD_PFNMAP
+	.get_unmapped_area = thp_get_unmapped_area,
+#endif
 	.release = release,
 	.llseek = noop_llseek,
 };
@@ -168,6 +201,7 @@ void martlet_kernel_private_hide(struct martlet_private *memory, u64 index, u64 
 	u64 frame;
 
 	unmap_mapping_range(memory->file->f_mapping, index << PAGE_SHIFT, pages << PAGE_SHIFT, 1);
+#pragma GCC unroll 8
 	for (frame = first; frame < first + pages; frame++)
 		__SetPageOffline(pfn_to_page(frame));
 }

@@ -200,8 +200,8 @@ extension MemoryState {
         case .hostFaultsRefused: hostFaults.refused
         case .sunkPages: hostFaults.sunk
         case .guestPages: guestPages
-        case .blocksSplit: hostTable.splits
-        case .blocksCoalesced: hostTable.coalesced
+        case .blocksSplit: UInt64(hostTable.splits)
+        case .blocksCoalesced: UInt64(hostTable.coalesced)
         case .ledgerBytes: ledgerBytes
         case .firmwareCallsRefused, .textBytes, .cpusRelayed, .hostSystemRegistersRefused,
             .exitsInterrupt, .exitsWaitForInterrupt, .exitsMemoryFault, .exitsMMIORead, .exitsMMIOWrite,

@@ -92,26 +92,51 @@ extension Hypervisor {
             // HPFAR_EL2 is not valid for these (DDI 0487, D24.2.66).
             return processor.translateWithStage1(far)?.rawValue
         }
-        let page = (processor.read(.hpfarEL2) >> 4) & ((1 << 40) &- 1)
-        return page << pageShift | far & (pageSize &- 1)
+        return address(faultPage(on: processor), far)
     }
 
-    /// Whether a translation fault is over: another CPU was between break and make.
+    /// The guest page of a fault of which HPFAR_EL2 holds it.
     @inline(__always)
+    private func faultPage(on processor: P) -> UInt64 { (processor.read(.hpfarEL2) >> 4) & ((1 << 40) &- 1) }
+
+    /// The guest physical address of a byte whose virtual address is known too.
+    @inline(__always)
+    private func address(_ page: UInt64, _ far: UInt64) -> UInt64 { page << pageShift | far & (pageSize &- 1) }
+
+    /// Whether a translation fault is over: another CPU was between break and make.
     private func isMappedNow(_ page: UInt64, _ vcpu: VCPUPage, on processor: P) -> Bool {
         memory.withLock(on: processor) { _ in vcpu.isMapped(page, on: processor) }
     }
 
+    /// A data abort. Most go where an earlier one went, to a device whose page the vCPU remembers.
+    @inline(__always)
     private func dataAbort(
         _ syndrome: ExceptionSyndrome, _ guest: inout RunningGuest, on processor: P
-    ) -> GuestTrapOutcome { memoryAbort(syndrome, .data, &guest, on: processor) }
+    ) -> GuestTrapOutcome {
+        let far = processor.read(.farEL2)
+        let page = faultPage(on: processor)
+        guard syndrome.isTranslationFault, !syndrome.isCacheMaintenance, let access = DecodedAccess(syndrome),
+            isKnownDevice(page, guest, on: processor)
+        else { return memoryAbort(syndrome, .data, &guest, on: processor) }
+        return deviceAccess(access, syndrome, at: address(page, far), far, &guest, on: processor)
+    }
 
+    /// Whether a page was a device's and still is. Where nothing was mapped there is nothing to break, as long as
+    /// the VM has got no page since: that is counted before it is done, so that whoever meets the page finds it
+    /// counted. Windows of a protected VM stay.
+    @inline(__always)
+    private func isKnownDevice(_ page: UInt64, _ guest: borrowing RunningGuest, on processor: P) -> Bool {
+        let (known, since) = processor.loadPair64(guest.vcpu.address(.device))
+        return known == page &+ 1 && since == processor.loadAcquire64(guest.vm.address(.additions))
+    }
+
+    @inline(never)
     private func fetchAbort(
         _ syndrome: ExceptionSyndrome, _ guest: inout RunningGuest, on processor: P
     ) -> GuestTrapOutcome { memoryAbort(syndrome, .fetch, &guest, on: processor) }
 
     /// An abort at stage-2.
-    @inline(__always)
+    @inline(never)
     private func memoryAbort(
         _ syndrome: ExceptionSyndrome, _ kind: AbortKind, _ guest: inout RunningGuest, on processor: P
     ) -> GuestTrapOutcome {
@@ -127,10 +152,22 @@ extension Hypervisor {
             injectExternalAbort(kind, vcpu, on: processor)
             return .resumes
         }
+        let additions = processor.loadAcquire64(guest.vm.address(.additions))
         if syndrome.isTranslationFault, isMappedNow(page, vcpu, on: processor) { return .resumes }
         vcpu.store(.pendingDetail, far, on: processor)
         if kind == .fetch { return memoryFault(address, .fetch, .fault(.fetch), &guest, on: processor) }
-        return dataAccess(syndrome, at: address, &guest, on: processor)
+        let access = FaultKind(ofDataAbort: syndrome)
+        // Of a protected guest, only what was fixed before the first run is a device.
+        guard syndrome.isTranslationFault,
+            guest.kind(on: processor) == .normal || guest.vm.isWindow(page, on: processor)
+                || isWithout(.onlyWindowsAreDevices)
+        else { return memoryFault(address, access, .fault(.data), &guest, on: processor) }
+        if access == .maintenance { return memoryFault(address, access, .maintenance, &guest, on: processor) }
+        guard let decoded = DecodedAccess(syndrome) else {
+            return memoryFault(address, access, .fault(.data), &guest, on: processor)
+        }
+        processor.storePair64(vcpu.address(.device), page &+ 1, additions)
+        return deviceAccess(decoded, syndrome, at: address, far, &guest, on: processor)
     }
 
     /// Only the host can help.
@@ -139,28 +176,23 @@ extension Hypervisor {
         _ address: UInt64, _ kind: FaultKind, _ pending: PendingAccess, _ guest: inout RunningGuest, on processor: P
     ) -> GuestTrapOutcome {
         guest.vcpu.store(.pending, pending.bits, on: processor)
-        let shown = guest.kind == .protected ? address & ~(pageSize &- 1) : address
+        let shown = guest.kind(on: processor) == .protected ? address & ~(pageSize &- 1) : address
         return guest.leave(.memoryFault, shown, kind.rawValue)
     }
 
-    /// What a data access leaves to be done, and what the host is told of it.
+    /// An access to a device: what it leaves to be done, and what the host is told of it.
     @inline(__always)
-    private func dataAccess(
-        _ syndrome: ExceptionSyndrome, at address: UInt64, _ guest: inout RunningGuest, on processor: P
+    private func deviceAccess(
+        _ access: DecodedAccess, _ syndrome: ExceptionSyndrome, at address: UInt64, _ far: UInt64,
+        _ guest: inout RunningGuest, on processor: P
     ) -> GuestTrapOutcome {
-        let kind = FaultKind(ofDataAbort: syndrome)
         let vcpu = guest.vcpu
-        // Of a protected guest, only what was fixed before the first run is a device.
-        guard syndrome.isTranslationFault,
-            guest.kind == .normal || guest.vm.isWindow(address >> pageShift, on: processor)
-                || isWithout(.onlyWindowsAreDevices)
-        else { return memoryFault(address, kind, .fault(.data), &guest, on: processor) }
-        if kind == .maintenance { return memoryFault(address, kind, .maintenance, &guest, on: processor) }
+        vcpu.store(.pendingDetail, far, on: processor)
         // A part of a value that is not aligned may belong to memory next to the window.
-        guard let access = DecodedAccess(syndrome),
-            guest.kind == .normal || address & (access.bytes &- 1) == 0
-        else { return memoryFault(address, kind, .fault(.data), &guest, on: processor) }
-        if kind == .read {
+        guard guest.kind(on: processor) == .normal || address & (access.bytes &- 1) == 0 else {
+            return memoryFault(address, FaultKind(ofDataAbort: syndrome), .fault(.data), &guest, on: processor)
+        }
+        if !access.isWrite {
             vcpu.store(.pending, PendingAccess.load(access).bits, on: processor)
             return guest.leave(.mmioRead, address, access.bytes)
         }

@@ -89,7 +89,8 @@ extension Hypervisor {
         _ arguments: RunArguments, _ vcpu: VCPUPage, _ frame: inout HostFrame, on processor: P
     ) -> UInt64 {
         if arguments.listRegisters == 0 {
-            for index in 5..<9 { frame.x[index] = 0 }
+            (frame.x[5], frame.x[6]) = (0, 0)
+            (frame.x[7], frame.x[8]) = (0, 0)
         } else {
             loadListRegisters(arguments.listRegisters, &frame, on: processor)
         }
@@ -107,21 +108,24 @@ extension Hypervisor {
     /// Takes the interface's state back and leaves nothing in it. x5…x8 of the frame become the list
     /// registers.
     /// - Parameter host: its ICC_SRE_EL1.
-    /// - Returns: EOIcount: interrupts in no list register that the guest has ended.
+    /// - Returns: `LeftState.interface`.
     @inline(__always)
     func storeInterruptInterface(
         _ host: UInt64, _ arguments: RunArguments, _ vcpu: VCPUPage, _ frame: inout HostFrame, on processor: P
     ) -> UInt64 {
-        guard groups.contains(.interruptInterface), !isWithout(.interfacesAreEmptied) else { return 0 }
+        guard groups.contains(.interruptInterface), !isWithout(.interfacesAreEmptied) else {
+            return vcpu.load(.vmcr, on: processor)
+        }
         let control = processor.read(.ichHcrEL2)
         processor.write(.ichHcrEL2, 0)
         if arguments.listRegisters != 0 { storeListRegisters(&frame, on: processor) }
-        vcpu.store(.vmcr, processor.read(.ichVmcrEL2), on: processor)
+        let vmcr = processor.read(.ichVmcrEL2)
+        vcpu.store(.vmcr, vmcr, on: processor)
         processor.write(.ichVmcrEL2, 0)
         storeActivePriorities(vcpu, on: processor)
         processor.write(.iccSreEL2, snapshot.iccSre)
         if host != 7 { processor.write(.iccSreEL1, host) }
-        return (control >> 27) & 0x1F
+        return vmcr | ((control >> 27) & 0x1F) << 32
     }
 
     /// Empties the virtual interface of a CPU that comes under EL2's control.
@@ -168,8 +172,10 @@ extension Hypervisor {
     private func loadActivePriorities(_ vcpu: VCPUPage, on processor: P) {
         let first = vcpu.load(.activePriorities, on: processor)
         let second = vcpu.load(.activePriorities, at: 4, on: processor)
-        if first != 0 { processor.write(.ichAp0r0EL2, first) }
-        if second != 0 { processor.write(.ichAp1r0EL2, second) }
+        if first | second != 0 {
+            processor.write(.ichAp0r0EL2, first)
+            processor.write(.ichAp1r0EL2, second)
+        }
         if hasManyPriorities(on: processor) { loadMorePriorities(vcpu, on: processor) }
     }
 
@@ -187,8 +193,10 @@ extension Hypervisor {
         let second = processor.read(.ichAp1r0EL2)
         vcpu.store(.activePriorities, first, on: processor)
         vcpu.store(.activePriorities, at: 4, second, on: processor)
-        if first != 0 { processor.write(.ichAp0r0EL2, 0) }
-        if second != 0 { processor.write(.ichAp1r0EL2, 0) }
+        if first | second != 0 {
+            processor.write(.ichAp0r0EL2, 0)
+            processor.write(.ichAp1r0EL2, 0)
+        }
         if hasManyPriorities(on: processor) { storeMorePriorities(vcpu, on: processor) }
     }
 

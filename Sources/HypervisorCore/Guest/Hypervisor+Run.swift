@@ -27,6 +27,25 @@ struct RunArguments {
     }
 }
 
+/// What the host is told of a vCPU's registers at each exit.
+struct LeftState {
+    /// ICH_VMCR_EL2, and EOIcount above it: interrupts in no list register that the guest has ended.
+    let interface: UInt64
+    let timer: GuestTimer
+
+    init(interface: UInt64, timer: GuestTimer) {
+        self.interface = interface
+        self.timer = timer
+    }
+
+    /// Of a vCPU that has not run.
+    init(of vcpu: VCPUPage, on processor: some Processor) {
+        let (control, compare) = processor.loadPair64(vcpu.address(.timerControl))
+        self.init(
+            interface: vcpu.load(.vmcr, on: processor), timer: GuestTimer(control: control, compare: compare))
+    }
+}
+
 extension Hypervisor {
     /// `HostCall.runVCPU`: x0…x11 of the frame become the answer.
     @inline(__always)
@@ -41,38 +60,47 @@ extension Hypervisor {
         let claim = try memory.withLock(on: processor) { state throws(CallStatus) in
             try state.claim(handle, index: index, cpu: cpu, on: processor)
         }
-        var guest = RunningGuest(vm: claim.vm, vcpu: claim.vcpu, index: index, on: processor)
-        var endCount: UInt64 = 0
+        var guest = RunningGuest(vm: claim.vm, vcpu: claim.vcpu, index: index)
+        let left: LeftState
         if claim.power == .off {
             _ = guest.leave(.cpuOff)
+            left = LeftState(of: guest.vcpu, on: processor)
         } else {
             if claim.power == .starting { start(guest.vcpu, on: processor) }
-            endCount = switchAndRun(&guest, arguments, cpu, data, &frame, on: processor)
+            left = switchAndRun(&guest, arguments, cpu, data, &frame, on: processor)
         }
         let exit = guest.exit
-        // The vCPU's page is another's as soon as the claim ends.
-        let interface = guest.vcpu.load(.vmcr, on: processor)
-        let (timer, compare) = processor.loadPair64(guest.vcpu.address(.timerControl))
-        if exit.endsMachine || (guest.kind == .protected && exit.endsGuest) {
-            memory.withLock(on: processor) { _ in guest.vm.end(on: processor) }
-        }
+        if exit.endsGuest { end(&guest, on: processor) }
+        // The VM may be gone as soon as the claim ends.
+        let (kind, offset) = (guest.kind(on: processor), guest.vm.load(.counterOffset, on: processor))
         guest.release(on: processor)
         ExitCounters(data).add(exit, on: processor)
         frame.x[1] = exit.rawValue
-        // Where an unsupported exit of a protected guest happened and why is the guest's own.
-        let isSilent = guest.kind == .protected && exit == .unsupported && !isWithout(.failuresSayNothing)
-        frame.x[2] = isSilent ? 0 : guest.x2
-        frame.x[3] = isSilent ? 0 : guest.x3
-        frame.x[4] = isSilent ? 0 : guest.x4
-        frame.x[9] = interface | endCount << 32
+        frame.x[2] = guest.x2
+        frame.x[3] = guest.x3
+        frame.x[4] = guest.x4
+        frame.x[9] = left.interface
         // A protected guest's timer concerns the host when the vCPU waits for it; otherwise only
         // whether it fires, which the physical interrupt says too.
-        if guest.kind == .normal || exit == .waitForInterrupt || isWithout(.timersAreHidden) {
-            frame.x[10] = timer
-            frame.x[11] = compare &+ guest.counterOffset
+        if kind == .normal || exit == .waitForInterrupt || isWithout(.timersAreHidden) {
+            frame.x[10] = left.timer.control
+            frame.x[11] = left.timer.compare &+ offset
         } else {
-            frame.x[10] = timer & 7 == 5 ? 5 : 0
+            frame.x[10] = left.timer.control & 7 == 5 ? 5 : 0
             frame.x[11] = 0
+        }
+    }
+
+    /// The guest never goes on.
+    @inline(never)
+    private func end(_ guest: inout RunningGuest, on processor: P) {
+        let exit = guest.exit
+        if exit.endsMachine || (guest.kind(on: processor) == .protected && exit.endsGuest) {
+            memory.withLock(on: processor) { _ in guest.vm.end(on: processor) }
+        }
+        // Where an unsupported exit of a protected guest happened and why is the guest's own.
+        if guest.kind(on: processor) == .protected && exit == .unsupported && !isWithout(.failuresSayNothing) {
+            _ = guest.leave(exit)
         }
     }
 
@@ -84,18 +112,17 @@ extension Hypervisor {
     }
 
     /// Both world switches around the run loop.
-    /// - Returns: EOIcount.
     @inline(__always)
     private func switchAndRun(
         _ guest: inout RunningGuest, _ arguments: RunArguments, _ cpu: Int, _ data: Address<HypervisorVirtual>,
         _ frame: inout HostFrame, on processor: P
-    ) -> UInt64 {
+    ) -> LeftState {
         let abort = complete(arguments, guest.vcpu, on: processor)
         // From here to the way back a panic has no host to return to.
         processor.store64(data.advanced(by: UInt64(MARTLET_PERCPU_HAS_HOST)), 0)
         let groups = groups
         let profiling = groups.isDisjoint(with: .recording) ? nil : ProfilingControls(stoppedOn: processor, groups)
-        let counters = PerformanceCounters(stoppedOn: processor, groups, for: guest.kind)
+        let counters = PerformanceCounters(stoppedOn: processor, groups, for: guest.kind(on: processor))
         loadGuest(guest, cpu, data, on: processor)
         let host = loadInterruptInterface(arguments, guest.vcpu, &frame, on: processor)
         if let abort { injectExternalAbort(abort, guest.vcpu, on: processor) }
@@ -110,46 +137,45 @@ extension Hypervisor {
                     continue
                 }
             }
-            if next(exception, &guest, data, on: processor) == .leaves { break }
+            // The state that an exception left must be one that a guest may be in, or it has used
+            // AArch32 at EL0; nothing of that is answered.
+            if guest.vcpu.state(on: processor).isAArch32, !isWithout(.aarch32Ends) {
+                turnOff(guest.vcpu, on: processor)
+                _ = unsupported(&guest, 0, on: processor)
+                break
+            }
+            if exception == .interrupt {
+                _ = guest.leave(.interrupt)
+                break
+            }
+            if exception == .systemError {
+                _ = unsupported(&guest, 0x2F << 26, on: processor)
+                break
+            }
+            if answer(&guest, data, on: processor) == .leaves { break }
             // Another vCPU has ended the VM meanwhile.
             if guest.vcpu.power(on: processor) == .off {
                 _ = guest.leave(.cpuOff)
                 break
             }
         }
-        let endCount = storeInterruptInterface(host, arguments, guest.vcpu, &frame, on: processor)
+        let interface = storeInterruptInterface(host, arguments, guest.vcpu, &frame, on: processor)
         if guest.hasVectors, !isWithout(.hostVectorsComeBack) { restoreHostVectors(guest.vcpu, data, on: processor) }
-        loadHost(guest, data, on: processor)
-        counters.resume(on: processor, groups, after: guest.kind)
+        let timer = loadHost(guest, data, on: processor)
+        counters.resume(on: processor, groups, after: guest.kind(on: processor))
         profiling?.resume(on: processor, groups)
         processor.store64(data.advanced(by: UInt64(MARTLET_PERCPU_HAS_HOST)), 1)
-        return endCount
-    }
-
-    /// What follows an exception.
-    @inline(__always)
-    private func next(
-        _ exception: GuestExit, _ guest: inout RunningGuest, _ data: Address<HypervisorVirtual>, on processor: P
-    ) -> GuestTrapOutcome {
-        // The state that an exception left must be one that a guest may be in, or it has used
-        // AArch32 at EL0; nothing of that is answered.
-        if guest.vcpu.state(on: processor).isAArch32, !isWithout(.aarch32Ends) {
-            turnOff(guest.vcpu, on: processor)
-            return unsupported(&guest, 0, on: processor)
-        }
-        switch exception {
-        case .interrupt: return guest.leave(.interrupt)
-        case .systemError: return unsupported(&guest, 0x2F << 26, on: processor)
-        case .synchronous: return answer(&guest, data, on: processor)
-        }
+        return LeftState(interface: interface, timer: timer)
     }
 
     /// The guest did what nobody emulates.
+    @inline(never)
     func unsupported(_ guest: inout RunningGuest, _ syndrome: UInt64, on processor: P) -> GuestTrapOutcome {
         guest.leave(.unsupported, syndrome, processor.read(.farEL2), guest.vcpu.programCounter(on: processor))
     }
 
     /// The vCPU does not run again by itself.
+    @inline(never)
     func turnOff(_ vcpu: VCPUPage, on processor: P) {
         memory.withLock(on: processor) { _ in
             vcpu.store(.power, VCPUPage.Power.off.rawValue, on: processor)

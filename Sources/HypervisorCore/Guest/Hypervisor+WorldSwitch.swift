@@ -7,6 +7,12 @@ import CBootProtocol
 import HypervisorInterface
 import Machine
 
+/// CNTV_CTL_EL0 and CNTV_CVAL_EL0 as a guest has left them.
+struct GuestTimer {
+    let control: UInt64
+    let compare: UInt64
+}
+
 extension Hypervisor {
     /// Saves the host's EL1 state and loads the guest's, in the order that keeps speculative
     /// walks from mixing the two (Cortex-A72 erratum 1319367 and its kin).
@@ -48,7 +54,7 @@ extension Hypervisor {
         processor.write(.cnthctlEL2, 1)
         let (control, compare) = processor.loadPair64(vcpu.address(.timerControl))
         processor.write(.cntvCtlEL0, 0)
-        processor.write(.cntvoffEL2, guest.counterOffset)
+        processor.write(.cntvoffEL2, guest.vm.load(.counterOffset, on: processor))
         processor.write(.cntvCvalEL0, compare)
         processor.write(.cntvCtlEL0, control & 3)
         processor.barrier(.contextSynchronisation)
@@ -58,11 +64,12 @@ extension Hypervisor {
     }
 
     /// The way back. On return EL1 and EL0 hold nothing of the guest.
+    /// - Returns: the guest's timer.
     @inline(__always)
-    func loadHost(_ guest: borrowing RunningGuest, _ data: Address<HypervisorVirtual>, on processor: P) {
+    func loadHost(_ guest: borrowing RunningGuest, _ data: Address<HypervisorVirtual>, on processor: P) -> GuestTimer {
         let groups = groups
         let own = WorldSwitch.save(to: guest.vcpu.address(.context), groups: groups, on: processor)
-        storeTimer(guest.vcpu, on: processor)
+        let timer = storeTimer(guest.vcpu, on: processor)
         processor.write(.tcrEL1, own.tcr | WorldSwitch.noWalks)
         processor.barrier(.contextSynchronisation)
         processor.write(.sctlrEL1, own.sctlr | 1)
@@ -78,18 +85,21 @@ extension Hypervisor {
         processor.write(.sctlrEL1, host.sctlr)
         processor.barrier(.contextSynchronisation)
         processor.write(.tcrEL1, host.tcr)
+        return timer
     }
 
     /// Keeps the guest's timer; leaves the host the one bit that it needs of it, whether it fires.
     @inline(__always)
-    private func storeTimer(_ vcpu: VCPUPage, on processor: P) {
+    private func storeTimer(_ vcpu: VCPUPage, on processor: P) -> GuestTimer {
         let control = processor.read(.cntvCtlEL0)
-        processor.storePair64(vcpu.address(.timerControl), control, processor.read(.cntvCvalEL0))
+        let compare = processor.read(.cntvCvalEL0)
+        processor.storePair64(vcpu.address(.timerControl), control, compare)
         // ENABLE and ISTATUS without IMASK: the interrupt is asserted, and stays so for the host's
         // handler, with a compare value that says nothing.
         processor.write(.cntvCtlEL0, 0)
         processor.write(.cntvCvalEL0, 0)
         if control & 7 == 5 { processor.write(.cntvCtlEL0, 1) }
+        return GuestTimer(control: control, compare: compare)
     }
 
     /// The control registers that not every CPU has.

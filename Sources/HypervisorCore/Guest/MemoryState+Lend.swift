@@ -62,6 +62,8 @@ extension MemoryState {
         _ range: InputRange, _ mapping: Mapping<Stage2Attributes>, to table: inout PageTable<Stage2Attributes>,
         _ vm: VMPage, _ handle: VMHandle, on processor: some GuestProcessor
     ) {
+        // What vCPUs know to be absent may be there from here on.
+        processor.storeRelease64(vm.address(.additions), vm.load(.additions, on: processor) &+ 1)
         // Where nothing was no TLB has anything, and none is invalidated.
         if table.add(range, mapping, on: processor) { return }
         change(vm, &table, range, mapping, handle, on: processor)

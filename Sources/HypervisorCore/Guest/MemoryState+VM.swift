@@ -98,7 +98,7 @@ extension MemoryState {
         GuestIdentity.write(to: vcpu, inputBits: vm.load(.inputBits, on: processor), on: processor)
         vcpu.store(.affinity, Self.affinity(of: index), on: processor)
         vcpu.store(.power, VCPUPage.Power(start).rawValue, on: processor)
-        vm.store(.vcpus, at: index, block.first.number &+ 1, on: processor)
+        vm.store(.vcpus, at: index, vcpu.base.rawValue, on: processor)
     }
 
     /// Of a protected VM, the guest decides when its other vCPUs start; how many there are, and with
@@ -199,11 +199,10 @@ extension MemoryState {
             VMPool(vm: vm).push(table.root.advanced(by: index), on: processor)
         }
         for index in 0..<HostCall.maximumVCPUs {
-            let first = vm.load(.vcpus, at: index, on: processor)
-            guard first != 0 else { continue }
+            guard let vcpu = vm.vcpu(index, on: processor) else { continue }
             vm.store(.vcpus, at: index, 0, on: processor)
             for page in 0..<HostCall.pagesPerVCPU {
-                VMPool(vm: vm).push(Frame(first &- 1 &+ page), on: processor)
+                VMPool(vm: vm).push(vcpu.frame.advanced(by: page), on: processor)
             }
         }
     }

@@ -28,6 +28,8 @@ struct DecodedAccess {
 
     /// SAS: 1, 2, 4 or 8.
     var bytes: UInt64 { 1 << ((bits >> 22) & 3) }
+    /// WnR.
+    var isWrite: Bool { bits & (1 << 6) != 0 }
     /// SRT.
     var register: UInt64 { (bits >> 16) & 0x1F }
 
@@ -97,11 +99,10 @@ extension FaultKind {
     @inline(__always)
     init(ofDataAbort syndrome: ExceptionSyndrome) {
         let isWrite = syndrome.bits & (1 << 6) != 0
-        let isMaintenance = syndrome.bits & (1 << 8) != 0
         if syndrome.isOnTableWalk {
             // What a table forbids to a walk is to note that an entry was used.
             if case .permission = syndrome.faultStatus { self = .write } else { self = .walk }
-        } else if isMaintenance {
+        } else if syndrome.isCacheMaintenance {
             self = .maintenance
         } else {
             self = isWrite ? .write : .read
@@ -117,9 +118,23 @@ extension Hypervisor {
         let bits = vcpu.load(.pending, on: processor)
         if bits == 0, !isWithout(.abortsAreOwed) { return nil }
         if !isWithout(.accessesCompleteOnce) { vcpu.store(.pending, PendingAccess.nothing.bits, on: processor) }
-        return arguments.request.isEmpty ? nil : complete(PendingAccess(bits: bits), arguments, vcpu, on: processor)
+        if arguments.request.isEmpty { return nil }
+        // What devices are read by.
+        if bits >> 32 == 1, !arguments.request.contains(.injectExternalAbort) {
+            load(DecodedAccess(pending: bits), arguments, vcpu, on: processor)
+            return nil
+        }
+        return complete(PendingAccess(bits: bits), arguments, vcpu, on: processor)
     }
 
+    /// The guest has loaded what the host says.
+    @inline(__always)
+    private func load(_ access: DecodedAccess, _ arguments: RunArguments, _ vcpu: VCPUPage, on processor: P) {
+        vcpu.skipInstruction(on: processor)
+        vcpu.setGeneral(access.register, access.loaded(arguments.completion), on: processor)
+    }
+
+    @inline(never)
     private func complete(
         _ pending: PendingAccess, _ arguments: RunArguments, _ vcpu: VCPUPage, on processor: P
     ) -> AbortKind? {
@@ -129,9 +144,7 @@ extension Hypervisor {
         switch pending {
         case .nothing, .fault: break
         case .store, .maintenance: vcpu.skipInstruction(on: processor)
-        case .load(let access):
-            vcpu.skipInstruction(on: processor)
-            vcpu.setGeneral(access.register, access.loaded(arguments.completion), on: processor)
+        case .load(let access): load(access, arguments, vcpu, on: processor)
         }
         return nil
     }

@@ -20,8 +20,6 @@ struct RunningGuest: ~Copyable {
     let vm: VMPage
     let vcpu: VCPUPage
     let index: UInt64
-    let kind: VMKind
-    let counterOffset: UInt64
     /// Whether its vector registers are loaded.
     var hasVectors = false
 
@@ -31,13 +29,14 @@ struct RunningGuest: ~Copyable {
     var x3: UInt64 = 0
     var x4: UInt64 = 0
 
-    init(vm: VMPage, vcpu: VCPUPage, index: UInt64, on processor: some Processor) {
+    init(vm: VMPage, vcpu: VCPUPage, index: UInt64) {
         self.vm = vm
         self.vcpu = vcpu
         self.index = index
-        kind = vm.kind(on: processor)
-        counterOffset = vm.load(.counterOffset, on: processor)
     }
+
+    @inline(__always)
+    func kind(on processor: some Processor) -> VMKind { vm.kind(on: processor) }
 
     /// Ends the run.
     @inline(__always)

@@ -18,15 +18,18 @@ struct VCPUPage {
 
     init(base: Address<HypervisorVirtual>) { self.base = base }
 
+    /// The first of its pages.
+    var frame: Frame<HostPhysical> { Frame(base.frame.number) }
+
     /// Fields behind the general registers, PC and PSTATE, whose places assembly knows. What a world
     /// switch moves by pairs comes first, where one instruction reaches it.
     enum Field: UInt64 {
         /// EL1's and EL0's system registers, in the order of `WorldSwitch`.
-        case context = 0x110
-        case timerControl = 0x220
-        case timerCompare = 0x228
+        case context = 0x148
+        case timerControl = 0x138
+        case timerCompare = 0x140
         /// EL2's control registers while it runs, in the order of `Control`.
-        case controls = 0x230
+        case controls = 0x108
         /// CPU that runs it, plus one; 0 if none does.
         case runner = 0x260
         /// A power code, and where a CPU_ON starts it.
@@ -43,6 +46,9 @@ struct VCPUPage {
         case activePriorities = 0x2A0
         /// Quadwords of its longest scalable vector; 0 if it has none. Fixed once.
         case vectorLength = 0x2E0
+        /// A device's page that the guest has used, plus one, and the VM's `additions` before its tables said so.
+        case device = 0x2F0
+        case deviceAdditions = 0x2F8
         /// What it reads as the identification registers: eight (op2) for each CRm from 0 to 7.
         case identity = 0x400
     }

@@ -108,10 +108,12 @@ struct VMPage: Sendable {
         case isOver = 0x58
         /// For each CPU the vCPU that it ran last, plus one; 0 for none.
         case lastRan = 0x800
+        /// How often pages have been mapped for the guest: changed before they are.
+        case additions = 0x38
         /// MMIO windows: how many, then pairs of first guest frame and frames.
         case windowCount = 0x50
         case windows = 0x400
-        /// First frame of each vCPU's block plus one, 0 for none: `HostCall.maximumVCPUs` words.
+        /// Where each vCPU's block begins, 0 for none: `HostCall.maximumVCPUs` words.
         case vcpus = 0x100
     }
 
@@ -124,14 +126,16 @@ struct VMPage: Sendable {
         case returning = 2
     }
 
+    func address(_ field: Field, _ index: UInt64 = 0) -> Address<HypervisorVirtual> {
+        HypervisorAddressSpace.identity(frame.address).advanced(by: field.rawValue &+ index &* 8)
+    }
+
     func load(_ field: Field, at index: UInt64 = 0, on processor: some Processor) -> UInt64 {
-        processor.load64(
-            HypervisorAddressSpace.identity(frame.address).advanced(by: field.rawValue &+ index &* 8))
+        processor.load64(address(field, index))
     }
 
     func store(_ field: Field, at index: UInt64 = 0, _ value: UInt64, on processor: some Processor) {
-        processor.store64(
-            HypervisorAddressSpace.identity(frame.address).advanced(by: field.rawValue &+ index &* 8), value)
+        processor.store64(address(field, index), value)
     }
 
     @inline(__always)
@@ -140,7 +144,7 @@ struct VMPage: Sendable {
     }
 
     func kind(on processor: some Processor) -> VMKind {
-        VMKind(rawValue: load(.kind, on: processor)) ?? .protected
+        load(.kind, on: processor) == VMKind.normal.rawValue ? .normal : .protected
     }
 
     /// A vCPU has ended the VM. All of them are off; the host may turn those of a normal VM on again.
@@ -190,8 +194,8 @@ struct VMPage: Sendable {
     @inline(__always)
     func vcpu(_ index: UInt64, on processor: some Processor) -> VCPUPage? {
         guard index < HostCall.maximumVCPUs else { return nil }
-        let first = load(.vcpus, at: index & (HostCall.maximumVCPUs &- 1), on: processor)
-        return first == 0 ? nil : VCPUPage(Frame(first &- 1))
+        let address = load(.vcpus, at: index & (HostCall.maximumVCPUs &- 1), on: processor)
+        return address == 0 ? nil : VCPUPage(base: Address(address))
     }
 }
 

@@ -115,7 +115,8 @@ public struct Ledger: Sendable {
         processor.store32(Self.entryAddress(of: frame), state.bits)
     }
 
-    // Entries are read and written in pairs: two of them are an aligned doubleword.
+    // Entries are read and written by fours where a range has as many: two of them are an aligned doubleword, and
+    // two doublewords are moved at once.
 
     /// Records one state for every page of a range of RAM.
     public func record(
@@ -123,15 +124,28 @@ public struct Ledger: Sendable {
     ) {
         let pair = UInt64(state.bits) << 32 | UInt64(state.bits)
         var frame = range.first
-        if frame.number & 1 == 1 {
-            record(state, of: frame, on: processor)
-            frame = frame.advanced(by: 1)
+        while frame < range.end {
+            if let end = Self.endOfFours(from: frame, to: range.end) {
+                var at = Self.entryAddress(of: frame)
+                let last = Self.entryAddress(of: end)
+                while at < last {
+                    processor.storePair64(at, pair, pair)
+                    at = at.advanced(by: 16)
+                }
+                frame = end
+            } else {
+                record(state, of: frame, on: processor)
+                frame = frame.advanced(by: 1)
+            }
         }
-        while frame.advanced(by: 1) < range.end {
-            processor.store64(Self.entryAddress(of: frame), pair)
-            frame = frame.advanced(by: 2)
-        }
-        if frame < range.end { record(state, of: frame, on: processor) }
+    }
+
+    /// Where whole fours end that begin with a frame; nil if none does.
+    private static func endOfFours(
+        from frame: Frame<HostPhysical>, to end: Frame<HostPhysical>
+    ) -> Frame<HostPhysical>? {
+        let last = Frame<HostPhysical>(end.number & ~3)
+        return frame.number & 3 == 0 && frame < last ? last : nil
     }
 
     /// Whether every page of a range of RAM has the given state.
@@ -140,15 +154,22 @@ public struct Ledger: Sendable {
     ) -> Bool {
         let pair = UInt64(state.bits) << 32 | UInt64(state.bits)
         var frame = range.first
-        if frame.number & 1 == 1 {
-            guard self.state(of: frame, on: processor) == state else { return false }
-            frame = frame.advanced(by: 1)
+        while frame < range.end {
+            if let end = Self.endOfFours(from: frame, to: range.end) {
+                var at = Self.entryAddress(of: frame)
+                let last = Self.entryAddress(of: end)
+                while at < last {
+                    let (first, second) = processor.loadPair64(at)
+                    guard first == pair, second == pair else { return false }
+                    at = at.advanced(by: 16)
+                }
+                frame = end
+            } else {
+                guard processor.load32(Self.entryAddress(of: frame)) == state.bits else { return false }
+                frame = frame.advanced(by: 1)
+            }
         }
-        while frame.advanced(by: 1) < range.end {
-            guard processor.load64(Self.entryAddress(of: frame)) == pair else { return false }
-            frame = frame.advanced(by: 2)
-        }
-        return frame == range.end || self.state(of: frame, on: processor) == state
+        return true
     }
 
     /// Whether every page of a range of RAM is the host's and can be lent once more.

@@ -81,10 +81,12 @@ public struct ControlSnapshot: ~Copyable, Sendable {
     /// Gives the host its control registers back after a guest: all that a guest's run changes.
     @inline(__always)
     func replayForHost(_ groups: RegisterGroups, on processor: some Processor) {
-        processor.write(.cptrEL2, values[1])
-        processor.write(.mdcrEL2, values[2])
-        processor.write(.hstrEL2, values[3])
-        processor.write(.cnthctlEL2, values[4])
+        let (hstr, cnthctl) = (values[3], values[4])
+        let (cptr, mdcr) = (values[1], values[2])
+        processor.write(.cptrEL2, cptr)
+        processor.write(.mdcrEL2, mdcr)
+        processor.write(.hstrEL2, hstr)
+        processor.write(.cnthctlEL2, cnthctl)
         processor.write(.cntvoffEL2, values[5])
         if !groups.isDisjoint(with: .controls) { replayRareForHost(groups, on: processor) }
         processor.write(.hcrEL2, hostConfiguration)

@@ -19,7 +19,9 @@ extension PageTable {
         _ range: InputRange, _ mapping: Mapping<Attributes>, emptied: EmptiedTables = .freed,
         tablesFrom frames: inout Frames, on processor: some Processor
     ) throws(TableError) {
-        if range.end &- range.first == 1, assignPage(range.first, mapping, emptied, on: processor) { return }
+        let count = range.end &- range.first
+        if count == 1, assignPage(range.first, mapping, emptied, on: processor) { return }
+        if count == Level.two.entryPages, assignBlock(range.first, mapping, emptied, on: processor) { return }
         var stale = StaleEntries()
         // Whatever was broken is invalidated even when a table page is missing half-way.
         defer { finish(stale, on: processor) }

@@ -19,16 +19,16 @@ extension PageTable {
     /// The address of the entry of a level for an input page; nil if there is no table that it could be in.
     func entry(of page: UInt64, at last: Level, on processor: some Processor) -> Address<HypervisorVirtual>? {
         guard geometry.contains(page) else { return nil }
-        var table = root
-        var level = geometry.rootLevel
-        while level < last {
-            let bits = processor.load64(entry(table, level, for: page))
-            guard case .table(let child) = Descriptor<Attributes>(bits: bits, level: level), let below = level.next
-            else { return nil }
-            table = child
-            level = below
+        var at = entry(root, geometry.rootLevel, for: page)
+        var shift = geometry.rootLevel.entryShift &- pageShift
+        let lastShift = last.entryShift &- pageShift
+        while shift > lastShift {
+            guard let child = Descriptor<Attributes>.table(behind: processor.load64(at)) else { return nil }
+            shift &-= entriesShift
+            let index = page &>> shift & (entriesPerTable &- 1)
+            at = HypervisorAddressSpace.identity(child.address).advanced(by: index &* 8)
         }
-        return entry(table, level, for: page)
+        return at
     }
 
     /// What is below the entry of level 2 for an input page. The tree has no larger leaves than 2 MiB.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 //
-// One page at a time, which is most changes: straight to its entry, and whether the table around it
+// One entry at a time, which is most changes: straight to it, and whether the table around it
 // has become one block, or empty, without reading all of it.
 
 import Arm
@@ -57,45 +57,47 @@ struct EntryPattern {
 }
 
 extension PageTable {
-    /// The table of pages that an input page is looked up in; nil if there is none.
-    private func lastTable(of page: UInt64, on processor: some Processor) -> Frame<HostPhysical>? {
-        guard geometry.contains(page) else { return nil }
-        var table = root
-        var level = geometry.rootLevel
-        while let below = level.next {
-            let bits = processor.load64(entry(table, level, for: page))
-            guard case .table(let child) = Descriptor<Attributes>(bits: bits, level: level) else { return nil }
-            table = child
-            level = below
-        }
-        return table
-    }
-
     /// Changes one page whose table exists, and stays.
     /// - Returns: false, and nothing has changed, if there is more to be done.
     mutating func assignPage(
         _ page: UInt64, _ mapping: Mapping<Attributes>, _ emptied: EmptiedTables, on processor: some Processor
     ) -> Bool {
-        guard let table = lastTable(of: page, on: processor),
+        guard let at = entry(of: page, at: .three, on: processor),
             let new = mapping.shifted(to: page).descriptor(for: page, at: .three)?.bits(level: .three)
         else { return false }
-        let at = entry(table, .three, for: page)
         let old = processor.load64(at)
         guard old != new else { return true }
-        guard staysTable(table, page, new, emptied, on: processor) else { return false }
+        guard staysTable(at, page, new, emptied, on: processor) else { return false }
         if old & 1 == 1 { breakEntry(at, at: page, on: processor) }
+        if new != 0 { publish(new, at, on: processor) }
+        return true
+    }
+
+    /// Changes the 512 pages of one entry of level 2 whose table exists, and stays.
+    /// - Returns: false, and nothing has changed, if there is more to be done.
+    mutating func assignBlock(
+        _ first: UInt64, _ mapping: Mapping<Attributes>, _ emptied: EmptiedTables, on processor: some Processor
+    ) -> Bool {
+        guard first & (Level.two.entryPages &- 1) == 0, let at = entry(of: first, at: .two, on: processor),
+            let new = mapping.shifted(to: first).descriptor(for: first, at: .two)?.bits(level: .two)
+        else { return false }
+        let old = processor.load64(at)
+        guard old != new else { return true }
+        // A table of pages goes, or one of blocks may have to: entries of level 2 never become one of level 1.
+        guard Descriptor<Attributes>.table(behind: old) == nil, new != 0 || emptied == .kept else { return false }
+        if old & 1 == 1 { breakEntry(at, at: first, on: processor) }
         if new != 0 { publish(new, at, on: processor) }
         return true
     }
 
     /// Whether a table would still be needed if a page's entry were changed.
     private func staysTable(
-        _ table: Frame<HostPhysical>, _ page: UInt64, _ bits: UInt64, _ emptied: EmptiedTables,
+        _ at: Address<HypervisorVirtual>, _ page: UInt64, _ bits: UInt64, _ emptied: EmptiedTables,
         on processor: some Processor
     ) -> Bool {
         let index = page & (entriesPerTable &- 1)
         guard let pattern = EntryPattern(bits, at: index, level: .three, regime, emptied) else { return true }
-        return !pattern.seemsCommon(in: table, index, on: processor)
+        return !pattern.seemsCommon(in: Frame(at.frame.number), index, on: processor)
     }
 
     /// Makes an entry valid that was not.
@@ -114,11 +116,10 @@ extension PageTable {
     ) -> Bool {
         let from = mapping.shifted(to: range.first)
         if range.end &- range.first == 1 {
-            guard let table = lastTable(of: range.first, on: processor),
+            guard let at = entry(of: range.first, at: .three, on: processor),
                 let new = from.descriptor(for: range.first, at: .three)?.bits(level: .three)
             else { return false }
-            let at = entry(table, .three, for: range.first)
-            guard processor.load64(at) == 0, staysTable(table, range.first, new, .kept, on: processor)
+            guard processor.load64(at) == 0, staysTable(at, range.first, new, .kept, on: processor)
             else { return false }
             publish(new, at, on: processor)
             return true

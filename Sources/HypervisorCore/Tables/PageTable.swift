@@ -36,10 +36,10 @@ public struct PageTable<Attributes: LeafAttributes>: Sendable {
     public let geometry: TranslationGeometry
     /// What it translates for.
     public let regime: TranslationRegime
-    /// Blocks that were split into a table since the tree was made.
-    public internal(set) var splits: UInt64 = 0
-    /// Tables that were put together into a block again.
-    public internal(set) var coalesced: UInt64 = 0
+    /// Blocks that were split into a table since the tree was made, from 0 again after 32 bits.
+    public internal(set) var splits: UInt32 = 0
+    /// Tables that were put together into a block again, likewise.
+    public internal(set) var coalesced: UInt32 = 0
 
     /// A tree around an existing root: zeroed, or with the entries of the same regime.
     public init(root: Frame<HostPhysical>, geometry: TranslationGeometry, regime: TranslationRegime) {

@@ -13,21 +13,24 @@ extension Hypervisor {
     /// - Parameters:
     ///   - cpu: index of the CPU.
     ///   - data: its data page.
-    @inline(__always)
     public func hostTrap(
         _ cpu: Int, data: Address<HypervisorVirtual>, _ frame: inout HostFrame, on processor: P
     ) -> HostCallOutcome {
-        // What a host asks for most, by HVC #0.
-        let call = FunctionID(register: frame.x[0]).rawValue
-        let cause = ExceptionSyndrome(bits: frame.syndrome)
-        if call == HostCall.runVCPU.rawValue, cause.isPlainHypervisorCall, isFinal {
-            tryToRun(cpu, data, &frame, on: processor)
-            return .answered
-        }
-        return otherHostTrap(cpu, &frame, on: processor)
+        guard isRun(frame) else { return otherHostTrap(cpu, &frame, on: processor) }
+        tryToRun(cpu, data, &frame, on: processor)
+        return .answered
     }
 
-    private func tryToRun(
+    /// Whether the host makes `HostCall.runVCPU`, by HVC #0.
+    @inline(__always)
+    public func isRun(_ frame: HostFrame) -> Bool {
+        FunctionID(register: frame.x[0]).rawValue == HostCall.runVCPU.rawValue
+            && ExceptionSyndrome(bits: frame.syndrome).isPlainHypervisorCall && isFinal
+    }
+
+    /// Answers `HostCall.runVCPU`.
+    @inline(__always)
+    public func tryToRun(
         _ cpu: Int, _ data: Address<HypervisorVirtual>, _ frame: inout HostFrame, on processor: P
     ) {
         do throws(CallStatus) {
@@ -39,7 +42,8 @@ extension Hypervisor {
         }
     }
 
-    private func otherHostTrap(_ cpu: Int, _ frame: inout HostFrame, on processor: P) -> HostCallOutcome {
+    /// Handles everything but `HostCall.runVCPU`.
+    public func otherHostTrap(_ cpu: Int, _ frame: inout HostFrame, on processor: P) -> HostCallOutcome {
         let syndrome = ExceptionSyndrome(bits: frame.syndrome)
         switch syndrome.exceptionClass {
         case .hvc64:

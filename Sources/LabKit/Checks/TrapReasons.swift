@@ -118,7 +118,7 @@ enum TrapReasons {
             "It writes a report for root, of numbers and texts whose lengths are fixed: the "
                 + "counts are far from any limit."),
         TrapReason(
-            "PrivateFile.swift", Traps.anyKind, 20,
+            "PrivateFile.swift", Traps.anyKind, 22,
             "A chunk is below the number that the descriptor was made with: `PrivateMemory` "
                 + "checks each index against its pages first. Pointers are the kernel's, which checks "
                 + "its own allocations in C."),

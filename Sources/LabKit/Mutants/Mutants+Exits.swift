@@ -9,23 +9,24 @@ extension Mutants {
     static let exits: [Mutant] = [
         .value(
             "failure-tells-where", .worldSwitch, "Guest/Hypervisor+Run.swift",
-            "guest.kind == .protected && exit == .unsupported && !isWithout(.failuresSayNothing)", is: "false",
+            "guest.kind(on: processor) == .protected && exit == .unsupported && !isWithout(.failuresSayNothing)",
+            is: "false",
             "The host learns addresses of a protected guest."),
         .value(
             "fault-tells-offset", .worldSwitch, traps,
-            "guest.kind == .protected ? address & ~(pageSize &- 1) : address", is: "address",
+            "guest.kind(on: processor) == .protected ? address & ~(pageSize &- 1) : address", is: "address",
             "The host learns which byte of a page a protected guest touches."),
         .value(
             "timer-tells-all", .worldSwitch, "Guest/Hypervisor+Run.swift",
-            "guest.kind == .normal || exit == .waitForInterrupt || isWithout(.timersAreHidden)", is: "true",
+            "kind == .normal || exit == .waitForInterrupt || isWithout(.timersAreHidden)", is: "true",
             "The host reads a protected guest's timer at each exit."),
         .unchecked(
             "anything-is-a-device", .worldSwitch, traps,
-            "guest.kind == .normal || guest.vm.isWindow(address >> pageShift, on: processor)",
+            "guest.kind(on: processor) == .normal || guest.vm.isWindow(page, on: processor)",
             "The host gets values of a protected guest from where no device is."),
         .unchecked(
             "unaligned-access-shown", .worldSwitch, traps,
-            "guest.kind == .normal || address & (access.bytes &- 1) == 0",
+            "guest.kind(on: processor) == .normal || address & (access.bytes &- 1) == 0",
             "The host gets a part of a value that belongs to memory."),
         .left(
             "completed-twice", .worldSwitch, "Guest/PendingAccess.swift",
@@ -33,7 +34,7 @@ extension Mutants {
             "The host writes a guest's register at each run."),
         .value(
             "completed-unasked", .worldSwitch, "Guest/PendingAccess.swift",
-            "return «arguments.request.isEmpty» ?", is: "false",
+            "if «arguments.request.isEmpty» { return nil }", is: "false",
             "An access counts as done that nobody did."),
         .value(
             "load-too-wide", .worldSwitch, "Guest/PendingAccess.swift",
@@ -49,7 +50,7 @@ extension Mutants {
             "A vCPU that the guest starts does not begin where the guest said."),
         .value(
             "ends-unnoticed", .worldSwitch, "Guest/Hypervisor+Run.swift",
-            "exit.endsMachine || (guest.kind == .protected && exit.endsGuest)", is: "false",
+            "exit.endsMachine || (guest.kind(on: processor) == .protected && exit.endsGuest)", is: "false",
             "vCPUs run on after one of them has switched the VM off."),
         .unchecked(
             "cpu-on-after-the-end", .worldSwitch, "Guest/Hypervisor+GuestCalls.swift",
@@ -91,5 +92,9 @@ extension Mutants {
             "abort-in-between", .worldSwitch, "Guest/Hypervisor+GuestTraps.swift",
             "vcpu.isMapped(page, on: processor)", is: "false",
             "The host hears of a fault that is over."),
+        .left(
+            "device-for-ever", .worldSwitch, "Guest/MemoryState+Lend.swift",
+            out: "processor.storeRelease64(vm.address(.additions), vm.load(.additions, on: processor) &+ 1)",
+            "The host gets accesses to a guest's memory, as if a device were there."),
     ]
 }

@@ -134,6 +134,11 @@ extension Mutants {
             doing: "if old & 1 == 1, new == 0 { processor.store64(at, 0) }",
             "Two CPUs hold different entries for one address."),
         .left(
+            "block-without-break", .tlb, "Tables/PageTable+Page.swift",
+            out: "if old & 1 == 1 { breakEntry(at, at: first, on: processor) }",
+            doing: "if old & 1 == 1, new == 0 { processor.store64(at, 0) }",
+            "A block stays reachable by an old entry."),
+        .left(
             "published-unordered", .tlb, "Tables/PageTable+Page.swift",
             out: """
                 finds the new entry.

@@ -115,7 +115,7 @@ extension Mutants {
             "A page of a guest or of EL2 is lent."),
         .value(
             "range-half-checked", .ownership, "Memory/Ledger.swift",
-            "guard «processor.load64(Self.entryAddress(of: frame)) == pair» else", is: "true",
+            "guard first == pair, «second == pair» else", is: "true",
             "A page of a guest is among those that the host gives."),
         .unchecked(
             "lent-too-often", .ownership, "Guest/MemoryState+Lend.swift",

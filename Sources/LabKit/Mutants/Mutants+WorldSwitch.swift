@@ -64,7 +64,7 @@ extension Mutants {
             "The host's exceptions arrive at the guest's vectors."),
         .left(
             "counter-shifted", .worldSwitch, "Guest/Hypervisor+WorldSwitch.swift",
-            out: "processor.write(.cntvoffEL2, guest.counterOffset)",
+            out: "processor.write(.cntvoffEL2, guest.vm.load(.counterOffset, on: processor))",
             "The guest's virtual counter is the host's."),
         .left(
             "timer-open", .worldSwitch, "Guest/Hypervisor+WorldSwitch.swift",
@@ -135,7 +135,7 @@ extension Mutants {
             "The host's CPU holds a guest's interrupt."),
         .left(
             "priorities-stay", .worldSwitch, "Guest/Hypervisor+Interrupts.swift",
-            out: "if first != 0 { processor.write(.ichAp0r0EL2, 0) }",
+            out: "processor.write(.ichAp0r0EL2, 0)",
             "The next guest on this CPU is deaf to interrupts."),
         .left(
             "interface-stays-on", .worldSwitch, "Guest/Hypervisor+Interrupts.swift",
