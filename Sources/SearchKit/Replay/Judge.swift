@@ -30,6 +30,8 @@ public struct PlayedMachine: Sendable {
 public enum Outcome: Equatable, Sendable {
     /// x0 and following after a call.
     case registers([UInt64])
+    /// A call after which registers are not what they were that are none of its answer.
+    case spoiled
     /// What a load has read; nil if there was an exception.
     case loaded(UInt64?)
     /// Whether a store has been made.
