@@ -72,8 +72,8 @@ struct Random: ParsableCommand {
         let player = try player(cpus: cpus)
         if coverage { player.coverage = Coverage() }
         let (count, seconds) = try extent.search(with: player) { player.search(seed: $0, steps: steps) }
-        let rate = Int(Double(count * steps) / seconds)
-        print("\(count) programs of \(steps) steps on \(cpus) CPUs: \(rate) steps a second")
+        let (rate, calls) = (Int(Double(count * steps) / seconds), Int(Double(player.calls) / seconds))
+        print("\(count) programs of \(steps) steps on \(cpus) CPUs: \(rate) steps, \(calls) of them calls, a second")
         if let coverage = player.coverage {
             print("\(coverage.validShare) of 100 calls were valid\n\n\(coverage)")
         }

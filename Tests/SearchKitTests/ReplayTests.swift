@@ -72,7 +72,7 @@ struct ReplayTests {
         return ["machine 0x\(String(region, radix: 16)) 2 0x0"] + lines
     }
 
-    private static func verdict(_ program: Program, _ lines: [String]) throws(Disagreement) -> Judge {
+    private static func verdict(_ program: Program, _ lines: [String]) throws -> Judge {
         try Transcript(lines: lines.map { $0[...] }).judge(program, inputBits: 44)
     }
 

@@ -39,6 +39,24 @@ struct SearchTests {
         #expect(result.isComplete)
         #expect(result.states > 50)
         #expect(result.transitions > 1000)
+        // However many look for them.
+        let again = Explorer(.smallest, players: [try player(), try player()]).explore()
+        #expect(again.states == result.states && again.transitions == result.transitions)
+        #expect(again.changes == result.changes && again.depth == result.depth && again.isComplete)
+    }
+
+    @Test("says that a world is not all visited, and finds a fault on one of the shortest ways")
+    func exhaustiveFault() throws {
+        let player = try player()
+        let part = Explorer(.smallest, players: [player]).explore(limit: 20)
+        #expect(!part.isComplete && part.states > 20)
+        player.tamper = { call, answer in
+            if UInt32(truncatingIfNeeded: call.x0) == HostCall.destroyVM.rawValue, answer.x0 == 0 { answer.x1 = 7 }
+        }
+        let finding = try #require(player.explore(.smallest).finding)
+        // Made, and ended.
+        #expect(finding.program.steps.count == 2, "\(finding.program)")
+        #expect(player.replay(finding.program) != nil)
     }
 
     @Test("finds a fault that was put in, with a short program", arguments: [1, 2, 3] as [UInt64])

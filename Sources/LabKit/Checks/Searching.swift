@@ -47,7 +47,7 @@ public struct Searching: Sendable {
         return results
     }
 
-    private func search(_ tool: String, _ name: String, _ arguments: [String]) async throws -> CheckResult {
+    func search(_ tool: String, _ name: String, _ arguments: [String]) async throws -> CheckResult {
         let log = workspace.logs.appending("search-\(name).log")
         let trace = workspace.logs.appending("search-\(name).trace")
         do {
@@ -61,6 +61,6 @@ public struct Searching: Sendable {
 
     /// What a search says of itself: the line with how much it did.
     static func account(in log: String) -> String {
-        log.split(separator: "\n").map(String.init).last { $0.contains(" a second") } ?? ""
+        log.split(separator: "\n").map(String.init).last { $0.hasSuffix(" a second") } ?? ""
     }
 }

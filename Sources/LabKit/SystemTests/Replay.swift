@@ -5,7 +5,6 @@
 import Foundation
 public import HypervisorInterface
 import SearchKit
-import Specification
 public import SystemPackage
 
 /// A program that a scenario plays, and what has to come of it.
@@ -61,8 +60,8 @@ public struct Replay: Sendable {
             let judge = try Transcript(lines: lines).judge(program, inputBits: machine.physicalAddressBits)
             let account = "\(judge.judged) steps, \(judge.successes) calls with success, \(judge.leftOut) left out"
             return CheckResult(name, due == .agrees && judge.successes > 0 ? .passed : .failed, account + origin)
-        } catch let disagreement as Disagreement {
-            return CheckResult(name, due == .disagrees ? .passed : .failed, disagreement.description + origin)
+        } catch Transcript.Failure.disagreement(let what) {
+            return CheckResult(name, due == .disagrees ? .passed : .failed, what + origin)
         } catch {
             return CheckResult(name, .failed, "\(error)")
         }

@@ -105,6 +105,8 @@ public final class Auditor {
     private func noteChangedMachines(
         _ before: AbstractState, _ after: AbstractState, _ vms: inout Set<UInt64>, _ frames: inout Ranges
     ) {
+        // Most steps leave the VMs alone, and then both states have the very same.
+        if before.machines == after.machines { return }
         var hasNewCounts = false
         func compare(_ handle: UInt64, _ old: Specification.Machine?, _ new: Specification.Machine?) {
             guard old?.mappings != new?.mappings || old?.life != new?.life || old == nil || new == nil else { return }

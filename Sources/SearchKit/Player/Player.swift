@@ -23,6 +23,8 @@ public final class Player {
     public var coverage: Coverage?
     /// Changes an answer of the implementation before anybody sees it: a fault put in, to test the search.
     public var tamper: ((_ call: CallRegisters, _ answer: inout CallRegisters) -> Void)?
+    /// HVC and SMC made so far, on all ways.
+    public private(set) var calls = 0
     /// The answer of the latest step, its status among the values of `CallStatus`.
     public private(set) var answer: CallRegisters?
 
@@ -93,6 +95,10 @@ public final class Player {
     public func play(_ step: Step) throws(Disagreement) {
         let cpu = step.cpu % host.plan.cpuCount
         let values = step.arguments.map { value($0) }
+        switch step.deed {
+        case .call, .firmware: calls += 1
+        case .read, .write, .fetch, .together: break
+        }
         switch step.deed {
         case .call(let number) where step.deed.hostCall == .runVCPU:
             try run(number, values, step.meanwhile, on: cpu)

@@ -30,6 +30,8 @@ public struct PlayedMachine: Sendable {
 public enum Outcome: Equatable, Sendable {
     /// x0 and following after a call.
     case registers([UInt64])
+    /// A call after which registers are not what they were that are none of its answer.
+    case spoiled
     /// What a load has read; nil if there was an exception.
     case loaded(UInt64?)
     /// Whether a store has been made.
@@ -140,12 +142,12 @@ public struct Judge {
         let call = CallRegisters(number, x(1), x(2), x(3), x(4), x(5))
         let registers = CallRegisters(answer[0], answer[1], answer[2], answer[3])
         try follow { state throws(Disagreement) in
-            // A guest loses all of its memory in a step, or none: no program gives as much as one step can take.
             var result: [AbstractState] = []
             var objection: Disagreement?
-            for isMapped in [false, true] {
+            let isEnding = HostCall(rawValue: UInt32(truncatingIfNeeded: number) & ~0x1_0000) == .destroyVM
+            for lost in isEnding ? state.partsOfMemory(of: call.x1) : [[]] {
                 do throws(Disagreement) {
-                    let observing = state.observation(of: call, answer: registers, isMapped: isMapped)
+                    let observing = state.observation(of: call, answer: registers, lost: lost)
                     result.append(try state.after(call, on: cpu, answer: registers, observing: observing))
                 } catch { objection = error }
             }
@@ -205,7 +207,8 @@ public let regionPages: UInt64 = 512
 
 extension AbstractState {
     /// What is known of tables that nobody sees.
-    fileprivate func observation(of call: CallRegisters, answer: CallRegisters, isMapped: Bool) -> Observation {
+    /// - Parameter lost: superpages of its own that a guest has no memory in after the call.
+    fileprivate func observation(of call: CallRegisters, answer: CallRegisters, lost: Set<UInt64>) -> Observation {
         let isEmpty = answer.x0 != 0
         // The pool of a machine is large, and programs give to it: it never runs short.
         var observing = Observation(freePages: 1 << 20) { _ in
@@ -215,8 +218,17 @@ extension AbstractState {
         }
         let left = machines[call.x1]?.leastTablePages ?? 0
         observing.freePagesOfVM = { _ in left }
-        observing.isMapped = { _, _ in isMapped }
+        observing.isMapped = { _, page in !lost.contains(page >> 9) }
         return observing
+    }
+
+    /// What a step of an end may take of a guest's memory: everything in some of its superpages. How many of them a
+    /// step takes nobody sees who does not see the tables.
+    fileprivate func partsOfMemory(of handle: UInt64) -> [Set<UInt64>] {
+        let superpages = Set((machines[handle]?.mappings ?? [:]).keys.map { $0 >> 9 }).sorted()
+        return superpages.reduce(into: [[]]) { parts, superpage in
+            parts += parts.map { $0.union([superpage]) }
+        }
     }
 
     /// What may be after a run that was answered so.

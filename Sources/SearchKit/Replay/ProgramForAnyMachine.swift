@@ -40,7 +40,8 @@ extension Program {
                 }
             guard let place, step.arguments.indices.contains(place), case .number(let frame) = step.arguments[place]
             else { return false }
-            // No machine has memory there.
+            // What is asked for a VM that a step has not made is refused; and no machine has memory there.
+            if place > 0, step.deed.hostCall != .createVM, case .number = step.arguments[0] { return false }
             return frame < 1 << 36
         }.map { $0 + 1 }
     }

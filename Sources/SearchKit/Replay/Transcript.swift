@@ -2,7 +2,7 @@
 //
 // What a program came to on another machine, as text.
 
-public import Specification
+import Specification
 
 /// The outcomes of a program's steps. One line each, with the number of the step's line in the trace:
 ///
@@ -12,20 +12,35 @@ public import Specification
 public struct Transcript: Sendable {
     private struct Malformed: Error {}
 
+    /// Why there is no verdict, or a bad one.
+    public enum Failure: Error, CustomStringConvertible {
+        /// Something was not said, or in no form that is known.
+        case incomplete(String)
+        /// A step came to what the specification does not allow.
+        case disagreement(String)
+
+        /// For people.
+        public var description: String {
+            switch self {
+            case .incomplete(let what), .disagreement(let what): what
+            }
+        }
+    }
+
     private var region: UInt64 = 0
     private var cpuCount = 0
     private var vectorLengths: UInt64 = 0
     private var outcomes: [Int: Outcome] = [:]
 
     /// Reads lines.
-    /// - Throws: a `Disagreement` about a line that says nothing, or about a machine that was never named.
-    public init(lines: [Substring]) throws(Disagreement) {
+    /// - Throws: if a line says nothing, or no line what the machine is.
+    public init(lines: [Substring]) throws(Failure) {
         for line in lines {
             do { try read(line.split(separator: " ")) } catch {
-                throw Disagreement("the machine says `\(line)`")
+                throw .incomplete("the machine says `\(line)`")
             }
         }
-        guard cpuCount > 0 else { throw Disagreement("the machine says nothing of itself") }
+        guard cpuCount > 0 else { throw .incomplete("the machine says nothing of itself") }
     }
 
     private mutating func read(_ words: [Substring]) throws {
@@ -44,6 +59,7 @@ public struct Transcript: Sendable {
         case ("faulted", 2): outcomes[step] = .loaded(nil)
         case ("stored", 2): outcomes[step] = .stored(true)
         case ("left", 3): outcomes[step] = .leftOut
+        case (_, _) where words[words.count - 1].hasSuffix("-is-spoiled"): outcomes[step] = .spoiled
         default:
             let registers = try words.dropFirst().map { try number($0) }
             // Only a run answers in more than four registers.
@@ -55,18 +71,19 @@ public struct Transcript: Sendable {
     /// Holds the outcomes against the specification.
     /// - Parameter inputBits: bits of the machine's physical addresses.
     /// - Returns: the judge after the last step.
-    /// - Throws: the first step that the specification does not allow, or that is missing.
-    public func judge(_ program: Program, inputBits: UInt64) throws(Disagreement) -> Judge {
+    /// - Throws: the first step that is missing, or the first that the specification does not allow.
+    public func judge(_ program: Program, inputBits: UInt64) throws(Failure) -> Judge {
+        for (index, step) in program.steps.enumerated() where outcomes[index + 1] == nil {
+            throw .incomplete("step \(index + 1) was not made: \(step)")
+        }
         var judge = Judge(
             of: PlayedMachine(
                 region: region, cpuCount: cpuCount, inputBits: inputBits, vectorLengths: vectorLengths))
         for (index, step) in program.steps.enumerated() {
-            guard var outcome = outcomes[index + 1] else {
-                throw Disagreement("step \(index + 1) was not made: \(step)")
-            }
+            guard var outcome = outcomes[index + 1] else { continue }
             if step.deed == .write, outcome == .loaded(nil) { outcome = .stored(false) }
             do throws(Disagreement) { try judge.take(step, outcome, number: index + 1) } catch {
-                throw Disagreement("step \(index + 1), \(step): \(error.description)")
+                throw .disagreement("step \(index + 1), \(step): \(error.description)")
             }
         }
         return judge
