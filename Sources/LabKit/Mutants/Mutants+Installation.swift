@@ -23,8 +23,11 @@ extension Mutants {
             "end-with-registers", .ownership, end, out: "wipeRegisters(of: vm, on: processor)",
             "Guests' registers are there for whoever starts next."),
         .unchecked(
-            "end-of-returning", .ownership, end, "vm.phase(on: processor) != .returning",
+            "end-of-returning", .ownership, end, "if «vm.phase(on: processor) != .returning» { return }",
             "Registers on their way back to the host are there for whoever starts next."),
+        .unchecked(
+            "end-of-gone", .ownership, end, "«vm.phase(on: processor) != .returning», let table",
+            "The root of a VM that is the host's already is written, and EL2 stops before it has wiped the others."),
         .left(
             "end-in-cache", .cache, end, out: "processor.barrier(.cacheMaintenanceComplete)",
             "The zeroes may not be in memory when the machine is reset."),
