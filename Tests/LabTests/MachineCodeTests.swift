@@ -92,8 +92,22 @@ struct MachineCodeTests {
         #expect(MachineCode.boundedStack(code, limit: 0x330, recursions: known).verdict == .passed)
         #expect(MachineCode.boundedStack(code, limit: 0x32F, recursions: known).verdict == .failed)
         #expect(MachineCode.boundedStack(code, limit: 0x1000, recursions: []).verdict == .failed)
-        let indirect = Self.function("sub\tsp, sp, #0x10", "blr\tx8")
-        #expect(MachineCode.boundedStack(indirect, limit: 0x1000, recursions: []).verdict == .failed)
+        let indirect = Disassembly(
+            text: """
+                sample:\tfile format elf64
+
+                <outer>:
+                    \tsub\tsp, sp, #0x200
+                    \tbl\t0x100 <caller>
+                <caller>:
+                    \tsub\tsp, sp, #0x10
+                    \tblr\tx8
+                <callee>:
+                    \tsub\tsp, sp, #0x40
+
+                """)
+        #expect(StackDepth.of(indirect, recursions: []).chain == ["outer", "caller", "callee"])
+        #expect(StackDepth.of(indirect, recursions: []).bytes == 0x250)
         #expect(MachineCode.boundedStack(Disassembly(text: ""), limit: 1, recursions: []).verdict == .failed)
     }
 

@@ -61,9 +61,9 @@ void martlet_vcpu_free(struct martlet_vcpu *vcpu);
 
 /* What the calling process's tables have for an address. */
 struct martlet_entry {
-	enum { MARTLET_ABSENT, MARTLET_BLOCK, MARTLET_MOVING_BLOCK, MARTLET_PAGE } kind;
-	pte_t page;	/* of MARTLET_PAGE, whose entry may be anything */
-	u64 end;	/* of what is likewise absent, or `end` of the call */
+	enum { MARTLET_ABSENT, MARTLET_BLOCK, MARTLET_MOVING_BLOCK, MARTLET_PAGES } kind;
+	pmd_t table;	/* of MARTLET_PAGES: whose entries may be anything */
+	u64 end;	/* of what is likewise absent, or in the same table; at most `end` of the call */
 };
 
 /* With interrupts off. */

@@ -80,9 +80,8 @@ struct martlet_entry martlet_entry_of(u64 address, u64 end)
 		found.kind = pmd_present(pmd) ? MARTLET_BLOCK : MARTLET_MOVING_BLOCK;
 		return found;
 	}
-	found.kind = MARTLET_PAGE;
-	found.page = READ_ONCE(*pte_offset_kernel(&pmd, address));
-	found.end = address + PAGE_SIZE;
+	found.kind = MARTLET_PAGES;
+	found.table = pmd;
 	return found;
 }
 

@@ -25,9 +25,18 @@ struct martlet_touched martlet_kernel_user_touched(u64 user, u64 end)
 	for (entries = 0; found.address < end && entries < MOST_ENTRIES && !found.is_touched; entries++) {
 		struct martlet_entry entry = martlet_entry_of(found.address, end);
 
-		found.is_touched = entry.kind == MARTLET_PAGE ? is_touched(entry.page) : entry.kind != MARTLET_ABSENT;
-		if (!found.is_touched)
+		if (entry.kind == MARTLET_PAGES) {
+			/* At most one table more than there may be. */
+			pte_t *page = pte_offset_kernel(&entry.table, found.address);
+
+			for (; found.address < entry.end && !is_touched(READ_ONCE(*page)); page++, entries++)
+				found.address += PAGE_SIZE;
+			found.is_touched = found.address < entry.end;
+		} else if (entry.kind == MARTLET_ABSENT) {
 			found.address = entry.end;
+		} else {
+			found.is_touched = 1;
+		}
 	}
 	local_irq_restore(flags);
 	return found;

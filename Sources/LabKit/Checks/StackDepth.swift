@@ -18,11 +18,11 @@ struct StackDepth: Equatable, Sendable {
     let bytes: Int
     /// Its functions, the outermost first.
     let chain: [String]
-    /// What keeps the depth from being known: functions that call each other in a circle without being listed, and
-    /// calls of what a register holds.
+    /// What keeps the depth from being known: functions that call each other in a circle without being listed.
     let unknown: [String]
 
-    /// Finds it. A call that is a jump counts as one that returns.
+    /// Finds it. A call that is a jump counts as one that returns, and a call of what a register holds as one of
+    /// whatever does not come back to it: compilers make those where they merge functions that are alike.
     static func of(_ code: Disassembly, recursions: [Recursion]) -> StackDepth {
         var search = Search(code, recursions)
         var deepest: (bytes: Int, chain: [String]) = (0, [])
@@ -43,13 +43,30 @@ struct StackDepth: Equatable, Sendable {
         init(_ code: Disassembly, _ recursions: [Recursion]) {
             for function in code.functions {
                 let name = function.name
-                let isIndirect = function.instructions.contains { $0.mnemonic.hasPrefix("blr") }
-                if isIndirect { unknown.insert("\(name) calls what a register holds") }
                 let recursion = recursions.first { name.contains($0.name) }
                 frames[name, default: 0] += function.frameSize * (recursion?.times ?? 1)
                 calls[name, default: []].formUnion(
                     function.callees.filter { $0 != name || recursion == nil })
             }
+            let indirect = code.functions.filter { function in
+                function.instructions.contains { $0.mnemonic.hasPrefix("blr") }
+            }.map(\.name)
+            // A function that itself makes such calls is not looked for behind one: closures are called, which do not.
+            let callers = indirect.reduce(into: Set<String>()) { $0.formUnion(functions(leadingTo: $1)) }
+            for name in indirect { calls[name, default: []].formUnion(Set(calls.keys).subtracting(callers)) }
+        }
+
+        private func functions(leadingTo target: String) -> Set<String> {
+            var found: Set<String> = [target]
+            var isGrowing = true
+            while isGrowing {
+                isGrowing = false
+                for (name, callees) in calls where !found.contains(name) && !callees.isDisjoint(with: found) {
+                    found.insert(name)
+                    isGrowing = true
+                }
+            }
+            return found
         }
 
         mutating func depth(of name: String) -> (bytes: Int, chain: [String]) {
