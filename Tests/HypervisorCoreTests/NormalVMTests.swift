@@ -193,6 +193,26 @@ struct NormalVMTests {
         bench.expectNoViolations()
     }
 
+    @Test func `a timer is told in the count that the guest had, whatever becomes of the VM's meanwhile`() throws {
+        let vm = try bench.makeVM(.normal, vcpus: 2)
+        let cpu = bench.machine[cpu: 0]
+        let count = VCPURegister.timerCount.number
+        #expect(bench.status(.setRegister, [vm, 0, count, 1000]) == .success)
+        var offset: UInt64 = 0
+        bench.machine.guest = ScriptedGuest([
+            { cpu, _ in
+                offset = cpu.read(.cntvoffEL2)
+                cpu.write(.cntvCvalEL0, 5000)
+                // Of the VM, by another vCPU that does not run.
+                #expect(bench.status(.setRegister, [vm, 1, count, 1 << 40], on: 1) == .success)
+                return .interrupt
+            }
+        ])
+        #expect(bench.run(vm).timer.1 == offset &+ 5000)
+        #expect(cpu.read(.cntvoffEL2) != offset, "the host's again")
+        bench.expectNoViolations()
+    }
+
     @Test func `an MMIO read ends in the register that asked, once, with its size and sign`() throws {
         let vm = try bench.makeVM(.normal)
         var seen: [UInt64] = []

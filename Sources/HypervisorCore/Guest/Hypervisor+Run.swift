@@ -39,10 +39,10 @@ struct LeftState {
     }
 
     /// Of a vCPU that has not run.
-    init(of vcpu: VCPUPage, on processor: some Processor) {
+    init(of vcpu: VCPUPage, in vm: VMPage, on processor: some Processor) {
         let (control, compare) = processor.loadPair64(vcpu.address(.timerControl))
-        self.init(
-            interface: vcpu.load(.vmcr, on: processor), timer: GuestTimer(control: control, compare: compare))
+        let timer = GuestTimer(control: control, compare: compare &+ vm.load(.counterOffset, on: processor))
+        self.init(interface: vcpu.load(.vmcr, on: processor), timer: timer)
     }
 }
 
@@ -64,7 +64,7 @@ extension Hypervisor {
         let left: LeftState
         if claim.power == .off {
             _ = guest.leave(.cpuOff)
-            left = LeftState(of: guest.vcpu, on: processor)
+            left = LeftState(of: guest.vcpu, in: guest.vm, on: processor)
         } else {
             if claim.power == .starting { start(guest.vcpu, on: processor) }
             left = switchAndRun(&guest, arguments, cpu, data, &frame, on: processor)
@@ -72,7 +72,7 @@ extension Hypervisor {
         let exit = guest.exit
         if exit.endsGuest { end(&guest, on: processor) }
         // The VM may be gone as soon as the claim ends.
-        let (kind, offset) = (guest.kind(on: processor), guest.vm.load(.counterOffset, on: processor))
+        let kind = guest.kind(on: processor)
         guest.release(on: processor)
         ExitCounters(data).add(exit, on: processor)
         frame.x[1] = exit.rawValue
@@ -84,7 +84,7 @@ extension Hypervisor {
         // whether it fires, which the physical interrupt says too.
         if kind == .normal || exit == .waitForInterrupt || isWithout(.timersAreHidden) {
             frame.x[10] = left.timer.control
-            frame.x[11] = left.timer.compare &+ offset
+            frame.x[11] = left.timer.compare
         } else {
             frame.x[10] = left.timer.control & 7 == 5 ? 5 : 0
             frame.x[11] = 0

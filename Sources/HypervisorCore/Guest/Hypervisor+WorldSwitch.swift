@@ -7,7 +7,7 @@ import CBootProtocol
 import HypervisorInterface
 import Machine
 
-/// CNTV_CTL_EL0 and CNTV_CVAL_EL0 as a guest has left them.
+/// CNTV_CTL_EL0 and CNTV_CVAL_EL0 as a guest has left them, the latter in the host's count.
 struct GuestTimer {
     let control: UInt64
     let compare: UInt64
@@ -99,7 +99,8 @@ extension Hypervisor {
         processor.write(.cntvCtlEL0, 0)
         processor.write(.cntvCvalEL0, 0)
         if control & 7 == 5 { processor.write(.cntvCtlEL0, 1) }
-        return GuestTimer(control: control, compare: compare)
+        // The VM's offset may be another for its next run.
+        return GuestTimer(control: control, compare: compare &+ processor.read(.cntvoffEL2))
     }
 
     /// The control registers that not every CPU has.
