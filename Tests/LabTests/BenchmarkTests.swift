@@ -35,6 +35,9 @@ struct BenchmarkTests {
         // Three: 5 at the host's EL0, then 32 with EL2's, then much.
         #expect(row[.hostEL0] == 6 && row[.el2] == 90 && row[.el2, .tlbi] == 6 && row[.guestEL1] == 21)
         #expect(row.hostSide() == 96 && row.hostSide(.tlbi) == 6)
+        // In the first one EL2 did nothing.
+        let least = try #require(log.least[3])
+        #expect(least.hostSide() == 15 && least[.el2, .tlbi] == 0)
         #expect(log.rows[4]?.hostSide() == 30 && log.rows.count == 2)
         #expect(log.steps == [.init(executor: .el2, from: 0x4000_1000, to: 0x4000_2000, count: 3)])
         #expect(
@@ -138,6 +141,11 @@ struct BenchmarkTests {
                 .passed, .passed, .passed, .failed, .failed,
             ])
         #expect(baseline.changes(to: baseline).isEmpty)
+        // Where a row was measured several times, its kinds are those of the time when EL2 executed least.
+        var split = before
+        split.hosts[.martlet]?["normal/a"]?.least = before.hosts[.martlet]?["normal/a"]?.counts
+        split.hosts[.martlet]?["normal/a"]?.counts = try Self.measurement([16: 100_400, 22: 30], operations: 10).counts
+        #expect(baseline.changes(to: BenchmarkBaseline(split)).isEmpty)
         let decoded = try JSONDecoder().decode(BenchmarkBaseline.self, from: JSONEncoder().encode(baseline))
         #expect(decoded == baseline)
     }

@@ -122,7 +122,8 @@ public struct Benchmark: Sendable {
         var measurements: [String: CountedRow] = [:]
         for (name, row) in console.rows {
             if let counts = log.rows[row.number] {
-                measurements[name] = CountedRow(operations: row.operations, counts: counts)
+                measurements[name] = CountedRow(
+                    operations: row.operations, counts: counts, least: log.least[row.number])
             }
         }
         let missing = isWhole ? BenchmarkRow.expected(of: host).filter { measurements[$0] == nil } : []

@@ -11,6 +11,8 @@ public struct CountedRow: Codable, Equatable, Sendable {
     public var operations: Int
     /// What was executed meanwhile, for all of them.
     public var counts: InstructionCounts
+    /// The same when EL2 executed least; nil in a report of one measurement a row.
+    public var least: InstructionCounts?
 
     /// Instructions on the host's side for one operation.
     public func hostSide(_ kind: InstructionCounts.Kind = .any) -> Double {
@@ -20,6 +22,11 @@ public struct CountedRow: Codable, Equatable, Sendable {
     /// Instructions of one executor for one operation.
     public func share(of executor: InstructionCounts.Executor, _ kind: InstructionCounts.Kind = .any) -> Double {
         Double(counts[executor, kind]) / Double(operations)
+    }
+
+    /// EL2's instructions for one operation, when they were fewest.
+    func leastOfEL2(_ kind: InstructionCounts.Kind) -> Double {
+        Double((least ?? counts)[.el2, kind]) / Double(operations)
     }
 }
 
