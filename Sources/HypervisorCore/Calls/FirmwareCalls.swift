@@ -3,6 +3,7 @@
 // SMCs of the host, trapped by HCR_EL2.TSC.
 
 import Arm
+import HypervisorInterface
 import Machine
 import Synchronization
 
@@ -21,8 +22,9 @@ extension Hypervisor {
         case .answer(let value):
             frame.x[0] = value
         case .forward:
-            let answer = processor.callFirmware(
-                FirmwareRegisters(UInt64(function.rawValue), frame.x[1], frame.x[2], frame.x[3]))
+            // Who has no list passes on what comes, as it comes.
+            let number = isWithout(.firmwareCallsAreListed) ? frame.x[0] : UInt64(function.rawValue)
+            let answer = processor.callFirmware(FirmwareRegisters(number, frame.x[1], frame.x[2], frame.x[3]))
             frame.x[0] = answer.x0
             frame.x[1] = answer.x1
             frame.x[2] = answer.x2

@@ -3,6 +3,7 @@
 // A stage-2 abort of the host: whose page is it, and what follows.
 
 import Arm
+import HypervisorInterface
 import Machine
 
 /// What became of a host stage-2 translation fault.
@@ -58,6 +59,9 @@ extension MemoryState {
         switch map.kind(of: frame, on: processor) {
         case .ram, .firmware, .deny:
             // What the host may reach of RAM is always mapped; what isn't is not the host's.
+            if isWithout(.carveOutIsHidden), case .hypervisor = ledger.state(of: frame, on: processor) {
+                return mapDevice(frame, on: processor) ? .mapped : .refused
+            }
             return .refused
         case .device:
             return mapDevice(frame, on: processor) ? .mapped : .refused

@@ -154,7 +154,8 @@ extension Scenarios {
         let suite = HostScript("attack-suite", checks: attacks.map(\.id))
         return Scenario(
             name, subject: .martlet(variant),
-            machine: MachineConfiguration(processors: 2, memory: 512),
+            // RAM ends within what a page of the ledger describes.
+            machine: MachineConfiguration(processors: 2, memory: 510),
             scripts: variant == .product ? [.takeover, suite, .aftermath] : [suite], extent: .full,
             kernelParameters: MachineBoot.leavesEL2 + ["lab.attacks=\(list.joined(separator: ","))"],
             // The attack that would hibernate the machine is told.

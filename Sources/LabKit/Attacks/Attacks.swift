@@ -24,17 +24,18 @@ public enum Attacks {
             simulated: [.lentPagesAreTheHosts], emulated: [.lentPagesAreTheHosts]),
         Attack(
             "A04", .host, "donates pages of the hypervisor", against: "EL2 takes only what the host alone owns",
-            simulated: [.takenPagesAreExclusive]),
+            simulated: [.takenPagesAreExclusive], emulated: [.lentPagesAreTheHosts]),
         Attack(
             "A05", .host, "donates what is no memory",
             against: "the memory map of installation, and the ledger behind it",
-            simulated: [.onlyMemoryIsGiven, .takenPagesAreExclusive, .donatedPagesAreExclusive]),
+            simulated: [.onlyMemoryIsGiven, .takenPagesAreExclusive, .donatedPagesAreExclusive],
+            emulated: [.onlyMemoryIsGiven, .takenPagesAreExclusive, .donatedPagesAreExclusive]),
         Attack(
             "A06", .host, "names guest addresses beyond the guest's address space", against: "ranges are checked once",
             simulated: [.guestRangesEnd]),
         Attack(
             "A08", .host, "takes a guest's pages back while it runs", against: "a running vCPU holds its VM",
-            simulated: [.runsHoldMachines]),
+            simulated: [.runsHoldMachines], emulated: [.runsHoldMachines]),
         Attack(
             "A09", .host, "reads what a guest left in its pages", against: "pages come back zeroed",
             simulated: [.returnedPagesAreZeroed], emulated: [.returnedPagesAreZeroed]),
@@ -44,13 +45,13 @@ public enum Attacks {
         Attack(
             "A11", .host, "keeps a TLB entry of a page that it donates",
             against: "invalidation before the call returns",
-            simulated: [.changesAreInvalidated]),
+            simulated: [.changesAreInvalidated], emulated: [.changesAreInvalidated]),
         Attack(
             "A13", .host, "donates from the middle of a block", against: "break-before-make",
             simulated: [.blocksAreBroken]),
         Attack(
             "A13b", .host, "takes a neighbour back, so that a block is put together over a guest's page",
-            against: "a block is made only of all its pages", simulated: [.blocksAreWhole]),
+            against: "a block is made only of all its pages", simulated: [.blocksAreWhole], emulated: [.blocksAreWhole]),
         Attack(
             "A14", .host, "gives a guest's page for tables of another VM, for a vCPU, for the pool",
             against: "EL2 takes only what the host alone owns", simulated: [.takenPagesAreExclusive],
@@ -72,7 +73,7 @@ public enum Attacks {
     private static let calls: [Attack] = [
         Attack(
             "B01", .host, "takes EL2 back by a call of the installation", against: "phases end",
-            simulated: [.phasesAreKeptApart]),
+            simulated: [.phasesAreKeptApart], emulated: [.phasesAreKeptApart]),
         Attack(
             "B02", .host, "makes calls by other immediates and numbers", against: "a closed table of calls",
             simulated: [.immediatesAreZero], emulated: [.immediatesAreZero]),
@@ -80,13 +81,14 @@ public enum Attacks {
             "B03", .host, "uses a handle after its VM's end", against: "handles count generations",
             simulated: [.handlesAreUsedOnce], emulated: [.handlesAreUsedOnce]),
         Attack(
-            "B04", .host, "runs one vCPU on two CPUs", against: "a run claims its vCPU", simulated: [.runsAreExclusive]),
+            "B04", .host, "runs one vCPU on two CPUs", against: "a run claims its vCPU", simulated: [.runsAreExclusive],
+            emulated: [.runsAreExclusive]),
         Attack(
             "B06", .host, "runs a vCPU of a VM that is being ended", against: "an ending VM is closed",
-            simulated: [.endingMachinesAreClosed]),
+            simulated: [.endingMachinesAreClosed], emulated: [.endingMachinesAreClosed]),
         Attack(
             "B07", .host, "goes on at EL2 by the stub's SOFT_RESTART", against: "EL2 returns to EL1, always",
-            simulated: [.restartsStayAtEL1]),
+            simulated: [.restartsStayAtEL1], emulated: [.restartsStayAtEL1]),
         Attack(
             "B08", .host, "unloads the module, hibernates, takes a CPU out and puts it back, while a guest lives",
             against: "refusals, and firmware is told EL2's entry", emulated: [.startsPassEL2]),
@@ -95,16 +97,16 @@ public enum Attacks {
             simulated: [.endsWipeGuests]),
         Attack(
             "B09", .host, "starts a CPU in the hypervisor's code", against: "the entry must be the host's",
-            simulated: [.entriesAreTheHosts]),
+            simulated: [.entriesAreTheHosts], emulated: [.entriesAreTheHosts]),
         Attack(
             "B09b", .host, "starts a CPU at an entry of its own, at EL2", against: "firmware is told EL2's entry",
             simulated: [.startsPassEL2]),
         Attack(
             "B11", .host, "has firmware act on addresses, by SiP and OEM calls", against: "a list of what is allowed",
-            simulated: [.firmwareCallsAreListed]),
+            simulated: [.firmwareCallsAreListed], emulated: [.firmwareCallsAreListed]),
         Attack(
             "B14", .host, "reads and patches the image after installation", against: "the carve-out is never mapped",
-            simulated: [.carveOutIsHidden]),
+            simulated: [.carveOutIsHidden], emulated: [.carveOutIsHidden]),
     ]
 
     /// C. The host against vCPUs, time and interrupts.

@@ -5,7 +5,10 @@
 
 #define _GNU_SOURCE
 #include "attack.h"
+#include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +62,59 @@ uint64_t next_store(struct machine *machine, uint64_t *value)
         die("a guest that should have told something");
     memcpy(value, page->mmio.data, 8);
     return page->mmio.phys_addr;
+}
+
+void stay_on(unsigned cpu)
+{
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    if (sched_setaffinity(0, sizeof one, &one))
+        die("a CPU to stay on");
+}
+
+void stay_anywhere(void)
+{
+    cpu_set_t all;
+    memset(&all, -1, sizeof all);
+    if (sched_setaffinity(0, sizeof all, &all))
+        die("CPUs to be on");
+}
+
+static pthread_t beside;
+
+static void wake(int number)
+{
+}
+
+static void *keep_running(void *machine)
+{
+    stay_on(1);
+    // Signals and interrupts pass; what ends it is the flag, or a machine that cannot be run.
+    while (!((struct machine *)machine)->run[0]->immediate_exit && run(machine, 0) == -EINTR)
+        ;
+    return NULL;
+}
+
+static struct machine *running;
+
+void start_beside(struct machine *machine)
+{
+    struct sigaction action = { .sa_handler = wake };
+    running = machine;
+    stay_on(0);
+    if (sigaction(SIGUSR1, &action, NULL) || pthread_create(&beside, NULL, keep_running, machine))
+        die("a guest that runs beside");
+    // Until it is at its loop.
+    usleep(50000);
+}
+
+void end_beside(void)
+{
+    running->run[0]->immediate_exit = 1;
+    pthread_kill(beside, SIGUSR1);
+    pthread_join(beside, NULL);
+    stay_anywhere();
 }
 
 // EL2's handles of VMs that this program has seen. Slots are used from the first on, and each attack uses few.
@@ -136,7 +192,7 @@ static bool set_faults(uint64_t bits)
 
 static const struct attack *find(const char *id)
 {
-    const struct attack *const lists[] = { memory_attacks, call_attacks };
+    const struct attack *const lists[] = { memory_attacks, call_attacks, power_attacks };
     for (unsigned i = 0; i < sizeof lists / sizeof *lists; i++)
         for (const struct attack *attack = lists[i]; attack->id; attack++)
             if (!strcmp(attack->id, id))

@@ -14,7 +14,7 @@ struct attack {
     // What the attacker has got; NULL if nothing. The vaults are filled.
     const char *(*make)(void);
 };
-extern const struct attack memory_attacks[], call_attacks[];
+extern const struct attack memory_attacks[], call_attacks[], power_attacks[];
 
 // A protected guest with a secret, another, and a normal one, with EL2's handles of them.
 extern struct vault victim, rival, normal;
@@ -37,6 +37,12 @@ const char *scan(const struct vault *vault);
 // A machine for one of the guests that are attacked.
 void make_small(struct machine *machine, unsigned long type, const uint32_t *code, const uint32_t *end, uint64_t x0,
                 uint64_t x1);
+// This thread goes on on one CPU, or on all of them.
+void stay_on(unsigned cpu);
+void stay_anywhere(void);
+// Runs a machine's guest on CPU 1, until it is told to end.
+void start_beside(struct machine *machine);
+void end_beside(void);
 // The next exit of it, which is a store to a device: its address; the value goes to `value`.
 uint64_t next_store(struct machine *machine, uint64_t *value);
 

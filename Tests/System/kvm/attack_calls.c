@@ -5,13 +5,10 @@
 #define _GNU_SOURCE
 #include "attack.h"
 #include "raw.h"
-#include <fcntl.h>
-#include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 GUEST(guest_filler);
 GUEST(guest_counter);
+GUEST(guest_beat);
 
 enum { CALL_VERSION = 0xC6004000, CALL_RESET_VCPU = 0xC6004028 };
 
@@ -98,28 +95,44 @@ static const char *counters(void)
     return address == DEVICE ? "the guest has the machine's performance counters" : NULL;
 }
 
-static bool has_written(const char *file, const char *word)
+// A run that the module knows nothing of, on this CPU: whether EL2 makes it.
+static bool is_run(uint64_t handle)
 {
-    int descriptor = open(file, O_WRONLY | O_CLOEXEC);
-    bool is_written = descriptor >= 0 && write(descriptor, word, strlen(word)) > 0;
-    if (descriptor >= 0)
-        close(descriptor);
-    return is_written;
+    struct raw call = { .conduit = RAW_HVC, .x = { CALL_RUN_VCPU, handle } };
+    raw_call(&call);
+    return call.x[0] == STATUS_SUCCESS;
 }
 
-// What would end EL2 under the guest, or bring up a CPU beside it.
-static const char *without_hypervisor(void)
+static const char *two_runs(void)
 {
-    if (!syscall(SYS_delete_module, "martlet", O_NONBLOCK))
-        return "the module is unloaded";
-    if (has_written("/sys/power/state", "disk"))
-        return "the machine's memory is saved";
-    if (is_secret(&victim, peek_at_start(stolen(), 0)))
-        return "a CPU that was put back reads the guest's page";
-    return NULL;
+    static struct machine machine;
+    uint64_t value;
+    unsigned runs = 0;
+    make_small(&machine, PROTECTED, guest_beat, guest_beat_end, 0, 0);
+    uint64_t handle = new_handle();
+    next_store(&machine, &value);
+    start_beside(&machine);
+    // Between a tick and the next run it runs nowhere: not three times in a row.
+    for (unsigned i = 0; i < 3; i++)
+        runs += is_run(handle);
+    end_beside();
+    end_machine(&machine);
+    return runs == 3 ? "two CPUs run one vCPU" : NULL;
+}
+
+static const char *ending(void)
+{
+    static struct machine machine;
+    make_small(&machine, PROTECTED, guest_beat, guest_beat_end, 0, 0);
+    uint64_t handle = new_handle();
+    struct peek end = { { CALL_DESTROY_VM, handle } };
+    expect("the VM's end", peek_call(&end), STATUS_SUCCESS);
+    const char *got = is_run(handle) ? "a guest runs whose memory goes back" : NULL;
+    end_machine(&machine);
+    return got;
 }
 
 const struct attack call_attacks[] = {
-    { "B02", immediates }, { "B03", old_handle }, { "B08", without_hypervisor }, { "C01", its_registers },
+    { "B02", immediates }, { "B03", old_handle }, { "B04", two_runs }, { "B06", ending }, { "C01", its_registers },
     { "C05", vectors_left }, { "C12", second_start }, { "D06", counters }, { NULL, NULL },
 };

@@ -39,6 +39,13 @@ uint64_t peek_at_start(uint64_t frame, unsigned offset)
     return peek.x[3] ? 0 : peek.x[2];
 }
 
+uint64_t peek_restart(void)
+{
+    struct peek peek = { { 0 } };
+    request(PEEK_RESTART, &peek);
+    return peek.x[0];
+}
+
 void peek_write(uint64_t frame, unsigned offset, uint64_t value)
 {
     struct peek peek = { { frame, offset, value } };

@@ -23,5 +23,7 @@ struct raw {
 
 // Makes a call on this CPU, or ends the program.
 void raw_call(struct raw *call);
+// Any of the requests.
+void raw_request(unsigned long number, struct raw *raw);
 
 #endif

@@ -4,12 +4,10 @@
 // step: who reads it holds it against the specification. What cannot be arranged here is left out.
 
 #define _GNU_SOURCE
+#include "attack.h"
 #include "raw.h"
-#include "machine.h"
-#include "tests.h"
 #include <fcntl.h>
 #include <inttypes.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +30,7 @@ static const struct {
 };
 enum { RUN_VCPU = FIRST + 0x30, CHOOSE_DEFENCES = 0xC6004FFE };
 
-static void request(unsigned long number, struct raw *raw)
+void raw_request(unsigned long number, struct raw *raw)
 {
     static int device = -1;
     if (device < 0)
@@ -43,19 +41,14 @@ static void request(unsigned long number, struct raw *raw)
 
 void raw_call(struct raw *call)
 {
-    request(RAW_CALL, call);
+    raw_request(RAW_CALL, call);
 }
 
 static void move_to(unsigned cpu)
 {
     static unsigned here = -1;
-    cpu_set_t set;
-    if (cpu == here)
-        return;
-    CPU_ZERO(&set);
-    CPU_SET(cpu, &set);
-    if (sched_setaffinity(0, sizeof set, &set))
-        die("a CPU of the trace");
+    if (cpu != here)
+        stay_on(cpu);
     here = cpu;
 }
 
@@ -100,7 +93,7 @@ static void access_page(unsigned step, unsigned long number, uint64_t frame)
         return;
     }
     struct raw raw = { .x = { frame, 0x5EC2E70000000000 | step } };
-    request(number, &raw);
+    raw_request(number, &raw);
     if (raw.x[2])
         printf("%u: faulted\n", step);
     else if (number == RAW_LOAD)
@@ -182,7 +175,7 @@ void replay(uint64_t defences)
         raw_call(&raw);
     struct raw version = { .conduit = RAW_HVC, .x = { FIRST } };
     raw_call(&version);
-    request(RAW_REGION, &raw);
+    raw_request(RAW_REGION, &raw);
     region = raw.x[0];
     printf("machine 0x%" PRIx64 " %ld 0x%" PRIx64 "\n", region, sysconf(_SC_NPROCESSORS_ONLN), version.x[3]);
     for (unsigned line = 1; getline(&text, &size, stdin) >= 0; line++) {
