@@ -192,6 +192,9 @@ public enum Attacks {
             "G06", .process, "gives memory back under its guest, which reads what another process has there",
             against: "the module takes pages from guests first", emulated: [.unmappedPagesLeaveGuests]),
         Attack(
+            "G06b", .process, "gives memory back while its slot is being deleted under its guest",
+            against: "a slot that goes is found until its pages are taken", emulated: [.unmappedPagesLeaveGuests]),
+        Attack(
             "G08", .process, "has the kernel read a protected guest's memory for it, by calls and pipes",
             against: "the page leaves the host's stage-2", emulated: [.donatedPagesLeaveHost]),
     ]

@@ -14,7 +14,7 @@ struct attack {
     // What the attacker has got; NULL if nothing. The vaults are filled.
     const char *(*make)(void);
 };
-extern const struct attack memory_attacks[], call_attacks[], power_attacks[];
+extern const struct attack memory_attacks[], call_attacks[], power_attacks[], process_attacks[];
 
 // A protected guest with a secret, another, and a normal one, with EL2's handles of them.
 extern struct vault victim, rival, normal;

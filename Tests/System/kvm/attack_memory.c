@@ -11,12 +11,10 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 GUEST(guest_toucher);
 GUEST(guest_reader);
-GUEST(guest_sum);
 GUEST(guest_beat);
 
 static const uint64_t MARK = 0x5EC2E75EC2E7;
@@ -308,48 +306,9 @@ static const char *fresh(void)
     return value == MARK ? "the guest finds what another left" : NULL;
 }
 
-// A process gives memory back under its normal guest, and another process gets it. What the guest then finds in
-// its own is not the other's.
-static const char *stale(void)
-{
-    enum { PAGES_OF_GUEST = 256, SPRAYED = 32 << 20 };
-    static struct machine machine;
-    cpu_set_t all, one;
-    uint64_t sum = 0;
-    // A CPU keeps pages that were given back at hand, for itself.
-    sched_getaffinity(0, sizeof all, &all);
-    CPU_ZERO(&one);
-    CPU_SET(sched_getcpu(), &one);
-    sched_setaffinity(0, sizeof one, &one);
-    make_small(&machine, 0, guest_sum, guest_sum_end, BASE + (1 << 20), PAGES_OF_GUEST);
-    uint8_t *pages = machine.memory + (1 << 20);
-    madvise(pages, PAGES_OF_GUEST * PAGE, MADV_NOHUGEPAGE);
-    for (unsigned page = 0; page < PAGES_OF_GUEST; page++)
-        *(volatile uint64_t *)(pages + page * PAGE) = 1;
-    next_store(&machine, &sum);
-    expect("the guest's sum", sum, PAGES_OF_GUEST);
-    madvise(pages, PAGES_OF_GUEST * PAGE, MADV_DONTNEED);
-    pid_t child = fork();
-    if (!child) {
-        uint8_t *area = mmap(NULL, SPRAYED, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        madvise(area, SPRAYED, MADV_NOHUGEPAGE);
-        for (size_t at = 0; area != MAP_FAILED && at < SPRAYED; at += PAGE)
-            *(volatile uint64_t *)(area + at) = MARK;
-        raise(SIGSTOP);
-        _exit(0);
-    }
-    waitpid(child, NULL, WUNTRACED);
-    next_store(&machine, &sum);
-    kill(child, SIGKILL);
-    waitpid(child, NULL, 0);
-    end_machine(&machine);
-    sched_setaffinity(0, sizeof all, &all);
-    return sum >= MARK ? "the guest reads what another process has" : NULL;
-}
-
 const struct attack memory_attacks[] = {
     { "A01", by_linear_map }, { "A02", by_mapping }, { "A03", second_owner }, { "A03b", lent },
     { "A04", lent_hypervisor }, { "A05", no_memory }, { "A08", taken_back }, { "A09", residue },
     { "A11", kept_translation }, { "A13b", neighbour }, { "A14", for_tables }, { "A15", tables }, { "A17", lent_to_protected }, { "A18", late_content },
-    { "D04b", window }, { "D11", fresh }, { "G06", stale }, { "G08", by_kernel }, { NULL, NULL },
+    { "D04b", window }, { "D11", fresh }, { "G08", by_kernel }, { NULL, NULL },
 };
