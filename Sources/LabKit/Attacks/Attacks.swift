@@ -116,13 +116,13 @@ public enum Attacks {
             simulated: [.registersAreHidden], emulated: [.registersAreHidden]),
         Attack(
             "C02", .host, "gives a vCPU the state EL2h", against: "a vCPU's state is EL1 or EL0",
-            simulated: [.guestStatesAreChecked]),
+            simulated: [.guestStatesAreChecked], emulated: [.guestStatesAreChecked]),
         Attack(
             "C03", .host, "answers one load twice", against: "what is pending is taken once",
-            simulated: [.accessesCompleteOnce]),
+            simulated: [.accessesCompleteOnce], emulated: [.accessesCompleteOnce]),
         Attack(
             "C04", .host, "injects an abort where none is due", against: "only a pending access aborts",
-            simulated: [.abortsAreOwed]),
+            simulated: [.abortsAreOwed], emulated: [.abortsAreOwed]),
         Attack(
             "C05", .host, "finds a guest's vector registers in the CPU", against: "the host's are restored",
             simulated: [.hostVectorsComeBack], emulated: [.hostVectorsComeBack]),
@@ -131,22 +131,22 @@ public enum Attacks {
             simulated: [.hostContextComesBack]),
         Attack(
             "C07", .host, "shifts a protected guest's counter", against: "its offset is zero",
-            simulated: [.countersHaveNoOffset]),
+            simulated: [.countersHaveNoOffset], emulated: [.countersHaveNoOffset]),
         Attack(
             "C08", .host, "fills list registers with special numbers", against: "list registers are checked",
-            simulated: [.listsAreChecked]),
+            simulated: [.listsAreChecked], emulated: [.listsAreChecked]),
         Attack(
             "C09", .host, "ties a list register to an interrupt of the machine", against: "only to the timer's",
-            simulated: [.hardwareIsTheTimers]),
+            simulated: [.hardwareIsTheTimers], emulated: [.hardwareIsTheTimers]),
         Attack(
             "C10", .host, "finds a guest's interrupts in the CPU", against: "the interface is emptied",
-            simulated: [.interfacesAreEmptied]),
+            simulated: [.interfacesAreEmptied], emulated: [.interfacesAreEmptied]),
         Attack(
             "C12", .host, "starts a second vCPU of a protected guest", against: "only the guest's CPU_ON does",
             simulated: [.startsAreTheGuests], emulated: [.startsAreTheGuests]),
         Attack(
             "C14", .host, "re-enters a guest that got to AArch32", against: "such a vCPU is off",
-            simulated: [.aarch32Ends]),
+            simulated: [.aarch32Ends], emulated: [.aarch32Ends]),
         Attack(
             "C15", .host, "learns where and why a protected guest failed", against: "the report is empty",
             simulated: [.failuresSayNothing]),
@@ -162,22 +162,23 @@ public enum Attacks {
     private static let guests: [Attack] = [
         Attack(
             "D04", .guest, "stores outside all windows, and the host reads the value",
-            against: "only windows are devices", simulated: [.onlyWindowsAreDevices]),
+            against: "only windows are devices", simulated: [.onlyWindowsAreDevices], emulated: [.onlyWindowsAreDevices]
+        ),
         Attack(
             "D04b", .host, "makes a guest's memory a window", against: "windows come first, and have no memory",
             simulated: [.windowsAreFixed], emulated: [.windowsAreFixed]),
         Attack(
             "D05", .guest, "calls firmware", against: "SMC traps, and is answered at EL2",
-            simulated: [.guestInstructionsTrap]),
+            simulated: [.guestInstructionsTrap], emulated: [.guestInstructionsTrap]),
         Attack(
             "D06", .guest, "reads the machine's performance counters", against: "they trap, and are undefined",
             simulated: [.performanceCountersTrap], emulated: [.performanceCountersTrap]),
         Attack(
             "D06b", .guest, "uses registers that no guest has", against: "what is not listed is undefined",
-            simulated: [.unknownRegistersAreUndefined]),
+            simulated: [.unknownRegistersAreUndefined], emulated: [.unknownRegistersAreUndefined]),
         Attack(
             "D07", .guest, "cleans caches by set and way, uses implementation defined registers",
-            against: "they trap", simulated: [.guestInstructionsTrap]),
+            against: "they trap", simulated: [.guestInstructionsTrap], emulated: [.guestInstructionsTrap]),
         Attack(
             "D11", .guest, "finds what others left in fresh pages", against: "a guest gets zeroed pages",
             simulated: [.guestPagesAreZeroed], emulated: [.guestPagesAreZeroed]),

@@ -192,7 +192,10 @@ static bool set_faults(uint64_t bits)
 
 static const struct attack *find(const char *id)
 {
-    const struct attack *const lists[] = { memory_attacks, call_attacks, power_attacks, process_attacks };
+    const struct attack *const lists[] = {
+        memory_attacks, call_attacks, power_attacks, process_attacks,
+        vcpu_attacks, interrupt_attacks, trap_attacks, sweep_attacks,
+    };
     for (unsigned i = 0; i < sizeof lists / sizeof *lists; i++)
         for (const struct attack *attack = lists[i]; attack->id; attack++)
             if (!strcmp(attack->id, id))

@@ -15,6 +15,7 @@ struct attack {
     const char *(*make)(void);
 };
 extern const struct attack memory_attacks[], call_attacks[], power_attacks[], process_attacks[];
+extern const struct attack vcpu_attacks[], interrupt_attacks[], trap_attacks[], sweep_attacks[];
 
 // A protected guest with a secret, another, and a normal one, with EL2's handles of them.
 extern struct vault victim, rival, normal;

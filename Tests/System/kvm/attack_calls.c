@@ -10,7 +10,7 @@ GUEST(guest_filler);
 GUEST(guest_counter);
 GUEST(guest_beat);
 
-enum { CALL_VERSION = 0xC6004000, CALL_RESET_VCPU = 0xC6004028 };
+enum { CALL_VERSION = 0xC6004000 };
 
 static const char *immediates(void)
 {

@@ -20,10 +20,13 @@ struct raw {
 #define RAW_REGION _IOWR('M', 17, struct raw)
 #define RAW_LOAD _IOWR('M', 18, struct raw)
 #define RAW_STORE _IOWR('M', 19, struct raw)
+// A register of a device, at the physical address x[0]: 32 bits from or to x[1].
+#define RAW_DEVICE_LOAD _IOWR('M', 20, struct raw)
+#define RAW_DEVICE_STORE _IOWR('M', 21, struct raw)
 
+// Any of the requests; ends the program where it fails.
+void raw_request(unsigned long number, struct raw *raw);
 // Makes a call on this CPU, or ends the program.
 void raw_call(struct raw *call);
-// Any of the requests.
-void raw_request(unsigned long number, struct raw *raw);
 
 #endif

@@ -2,10 +2,12 @@
 /*
  * Hands raw HVC and SMC to a program: /dev/martlet-raw makes one call with x0 to x17 as given and gives them
  * back as they came. On which CPU is the caller's affinity's business. For programs that give pages away there is
- * a region of 2 MiB, which nobody else has and which is accessed as a kernel would. Test machines only.
+ * a region of 2 MiB, which nobody else has and which is accessed as a kernel would; and for those that attack by the
+ * interrupt controller, its registers. Test machines only.
  */
 #include <linux/fs.h>
 #include <linux/gfp.h>
+#include <linux/io.h>
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
 #include <linux/preempt.h>
@@ -24,6 +26,9 @@ struct request {
 /* x0 = a frame of the region; x1 becomes the first word of it, or is stored there. x2 becomes 0, or an error. */
 #define RAW_LOAD _IOWR('M', 18, struct request)
 #define RAW_STORE _IOWR('M', 19, struct request)
+/* x0 = the physical address of a device's register; 32 bits of it come from or go to x1. */
+#define RAW_DEVICE_LOAD _IOWR('M', 20, struct request)
+#define RAW_DEVICE_STORE _IOWR('M', 21, struct request)
 enum { HVC, SMC };
 
 #define REGION_ORDER 9
@@ -83,6 +88,23 @@ static long access_region(unsigned int number, struct request *request)
 	return 0;
 }
 
+static long access_device(unsigned int number, struct request *request)
+{
+	void __iomem *device;
+
+	if (request->x[0] % sizeof(u32))
+		return -EINVAL;
+	device = ioremap(request->x[0], sizeof(u32));
+	if (!device)
+		return -ENOMEM;
+	if (number == RAW_DEVICE_LOAD)
+		request->x[1] = readl(device);
+	else
+		writel(request->x[1], device);
+	iounmap(device);
+	return 0;
+}
+
 static long raw(struct file *file, unsigned int number, unsigned long argument)
 {
 	struct request __user *user = (struct request __user *)argument;
@@ -94,6 +116,11 @@ static long raw(struct file *file, unsigned int number, unsigned long argument)
 		return -EFAULT;
 	if (number == RAW_REGION || number == RAW_LOAD || number == RAW_STORE) {
 		long error = access_region(number, &request);
+
+		return error ? error : copy_to_user(user, &request, sizeof(request)) ? -EFAULT : 0;
+	}
+	if (number == RAW_DEVICE_LOAD || number == RAW_DEVICE_STORE) {
+		long error = access_device(number, &request);
 
 		return error ? error : copy_to_user(user, &request, sizeof(request)) ? -EFAULT : 0;
 	}
