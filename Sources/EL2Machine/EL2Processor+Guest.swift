@@ -56,13 +56,12 @@ extension EL2Processor: GuestProcessor {
     }
 
     /// AT S1E1R.
-    public func translateWithStage1(_ address: UInt64) -> Address<GuestPhysical>? {
+    public func translateWithStage1(_ address: UInt64) -> TranslatedAddress? {
         let before = read(.parEL1)
         el2_at_s1e1r(address)
         let result = read(.parEL1)
         write(.parEL1, before)
-        guard result & 1 == 0 else { return nil }
-        return Address(result & 0x000F_FFFF_FFFF_F000 | address & (pageSize &- 1))
+        return TranslatedAddress(bits: result)
     }
 
     /// Stores of q registers (fpsimd.S).

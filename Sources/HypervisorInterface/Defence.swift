@@ -103,6 +103,8 @@ public enum Defence: UInt64, CaseIterable, Sendable {
     case endsWipeGuests = 47
     /// The module takes memory back from guests when their process loses it. This one is the module's.
     case unmappedPagesLeaveGuests = 48
+    /// Of what goes on outside of a window the host hears nothing.
+    case accessesAreWhole = 49
 
     /// Its bit in a set of defences.
     public var bit: UInt64 { 1 << rawValue }

@@ -42,7 +42,7 @@ public protocol GuestProcessor: Processor {
     func hostVectors(_ mitigation: BranchMitigation) -> UInt64
     /// Translates a virtual address with the guest's stage-1, as a read by EL1 (AT S1E1R), while the
     /// guest's registers are loaded. Nil if that fails. PAR_EL1 is as before.
-    func translateWithStage1(_ address: UInt64) -> Address<GuestPhysical>?
+    func translateWithStage1(_ address: UInt64) -> TranslatedAddress?
     /// Stores `v0`…`v31`, FPCR and FPSR. CPTR_EL2 traps none of them.
     func saveVectors(to area: Address<HypervisorVirtual>)
     /// Loads them.

@@ -28,6 +28,9 @@ public struct GuestMemoryAccess: Equatable, Sendable {
     public var isMaintenance = false
     /// By a walk of the guest's own tables.
     public var isWalk = false
+    /// To what the guest's own tables call Normal memory: the access may come from the page before, of which the CPU
+    /// says nothing.
+    public var isNormal = false
 
     /// An access.
     public init(address: UInt64, virtualAddress: UInt64, direction: AccessDirection, instruction: Pending.Load? = nil) {
@@ -86,6 +89,12 @@ public struct RegisterTrap: Equatable, Sendable {
 }
 
 extension GuestMemoryAccess {
+    /// Whether it certainly begins and ends within its page.
+    fileprivate func isWhole(_ instruction: Pending.Load) -> Bool {
+        guard address % instruction.bytes == 0 else { return false }
+        return address % 4096 > 0 || instruction.bytes == 1 || !isNormal
+    }
+
     /// What the host hears that it does. A walk reads, but where the tables are it may want to write.
     fileprivate func kind(isForbidden: Bool) -> FaultKind {
         if isWalk { return isForbidden ? .write : .walk }
@@ -126,7 +135,7 @@ extension AbstractState {
                 .memoryFault, [shown, kind.rawValue], .maintenance(faultAddress: access.virtualAddress))
         }
         guard let instruction = access.instruction, !access.isWalk,
-            !isProtected || access.address % instruction.bytes == 0
+            !isProtected || access.isWhole(instruction)
         else { return fault }
         if access.direction == .read {
             return .leaves(

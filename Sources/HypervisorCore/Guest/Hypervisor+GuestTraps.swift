@@ -90,7 +90,7 @@ extension Hypervisor {
     private func faultAddress(_ syndrome: ExceptionSyndrome, _ far: UInt64, on processor: P) -> UInt64? {
         if syndrome.isPermissionFault, !syndrome.isOnTableWalk {
             // HPFAR_EL2 is not valid for these (DDI 0487, D24.2.66).
-            return processor.translateWithStage1(far)?.rawValue
+            return processor.translateWithStage1(far).map { $0.page | far & (pageSize &- 1) }
         }
         return address(faultPage(on: processor), far)
     }
@@ -180,6 +180,22 @@ extension Hypervisor {
         return guest.leave(.memoryFault, shown, kind.rawValue)
     }
 
+    /// Whether what a protected guest does at an address is all that its instruction does. A part of a value that is
+    /// not aligned may belong to memory next to the window. A CPU tells of an access that comes from the page before
+    /// by the first byte of this page; only where the guest's stage-1 has Device memory is there no such access
+    /// (DDI 0487, B2.8.2).
+    @inline(__always)
+    private func isWhole(_ access: DecodedAccess, at address: UInt64, _ far: UInt64, on processor: P) -> Bool {
+        if isWithout(.accessesAreWhole) { return true }
+        guard address & (access.bytes &- 1) == 0 else { return false }
+        return address & (pageSize &- 1) != 0 || access.bytes == 1 || isDeviceMemory(far, on: processor)
+    }
+
+    @inline(never)
+    private func isDeviceMemory(_ far: UInt64, on processor: P) -> Bool {
+        processor.translateWithStage1(far)?.isDevice ?? false
+    }
+
     /// An access to a device: what it leaves to be done, and what the host is told of it.
     @inline(__always)
     private func deviceAccess(
@@ -188,8 +204,7 @@ extension Hypervisor {
     ) -> GuestTrapOutcome {
         let vcpu = guest.vcpu
         vcpu.store(.pendingDetail, far, on: processor)
-        // A part of a value that is not aligned may belong to memory next to the window.
-        guard guest.kind(on: processor) == .normal || address & (access.bytes &- 1) == 0 else {
+        guard guest.kind(on: processor) == .normal || isWhole(access, at: address, far, on: processor) else {
             return memoryFault(address, FaultKind(ofDataAbort: syndrome), .fault(.data), &guest, on: processor)
         }
         if !access.isWrite {

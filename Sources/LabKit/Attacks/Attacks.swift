@@ -168,6 +168,9 @@ public enum Attacks {
             "D04b", .host, "makes a guest's memory a window", against: "windows come first, and have no memory",
             simulated: [.windowsAreFixed], emulated: [.windowsAreFixed]),
         Attack(
+            "D04c", .guest, "stores across the ends of a window, and the host reads what is memory's",
+            against: "only whole accesses are shown", simulated: [.accessesAreWhole], emulated: [.accessesAreWhole]),
+        Attack(
             "D05", .guest, "calls firmware", against: "SMC traps, and is answered at EL2",
             simulated: [.guestInstructionsTrap], emulated: [.guestInstructionsTrap]),
         Attack(

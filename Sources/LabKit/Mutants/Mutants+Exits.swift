@@ -25,9 +25,12 @@ extension Mutants {
             "guest.kind(on: processor) == .normal || guest.vm.isWindow(page, on: processor)",
             "The host gets values of a protected guest from where no device is."),
         .unchecked(
-            "unaligned-access-shown", .worldSwitch, traps,
-            "guest.kind(on: processor) == .normal || address & (access.bytes &- 1) == 0",
+            "unaligned-access-shown", .worldSwitch, traps, "address & (access.bytes &- 1) == 0",
             "The host gets a part of a value that belongs to memory."),
+        .value(
+            "crossing-access-shown", .worldSwitch, traps,
+            "access.bytes == 1 || «isDeviceMemory(far, on: processor)»", is: "true",
+            "The host gets a part of a value that belongs to the page before."),
         .left(
             "completed-twice", .worldSwitch, "Guest/PendingAccess.swift",
             out: "vcpu.store(.pending, PendingAccess.nothing.bits, on: processor)",

@@ -54,8 +54,14 @@ extension SimulatedCPU: GuestProcessor {
     /// A number that stands for the host's vectors.
     public func hostVectors(_ mitigation: BranchMitigation) -> UInt64 { 0x800 }
 
-    /// Scripts run with their stage-1 off.
-    public func translateWithStage1(_ address: UInt64) -> Address<GuestPhysical>? { Address(address) }
+    /// Scripts' virtual addresses are physical ones, of Device memory below this one and of Normal memory from it on.
+    public static var normalMemory: UInt64 { 1 << 47 }
+
+    /// As if there were a stage-1.
+    public func translateWithStage1(_ address: UInt64) -> TranslatedAddress? {
+        let attributes: UInt64 = address < Self.normalMemory ? 0 : 0xFF
+        return TranslatedAddress(bits: attributes << 56 | address & 0x000F_FFFF_FFFF_F000)
+    }
 }
 
 extension SimulatedMachine {

@@ -30,6 +30,20 @@ extension SimulatedAttack {
             _ = bench.run(vm)
             return bench.gain("a window comes later", .allowMMIO, [vm, 0x9000, 1])
         },
+        SimulatedAttack(id: "D04c") { bench in
+            let vm = try bench.makeVM(.protected)
+            _ = bench.status(.allowMMIO, [vm, 0x9000, 1])
+            // It begins in the page before, of which the CPU says nothing.
+            let virtual = SimulatedCPU.normalMemory
+            bench.machine.guest = ScriptedGuest([
+                { cpu, vcpu in
+                    vcpu.setGeneral(3, 0x5EC2E7, on: cpu)
+                    return ScriptedGuest.access(
+                        0x900_0000, bytes: 8, target: 3, isWrite: true, virtual: virtual)(cpu, vcpu)
+                }
+            ])
+            return bench.run(vm).x4 == 0x5EC2E7 ? "the host reads what the guest stores in its memory" : nil
+        },
         SimulatedAttack(id: "D05") { try traps($0, of: .hcrEL2, bits: 1 << 19, "SMC reaches EL3") },
         SimulatedAttack(id: "D06") {
             try traps($0, of: .mdcrEL2, bits: 1 << 5 | 1 << 6, "the counters are the guest's")

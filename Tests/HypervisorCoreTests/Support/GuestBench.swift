@@ -46,12 +46,18 @@ final class ScriptedGuest: SimulatedGuest, @unchecked Sendable {
     }
 
     /// A load of `bytes` (a power of two) into `x<target>`, or a store from it, at a guest physical address.
-    static func access(_ address: UInt64, bytes: UInt64, target: UInt64, isWrite: Bool = false) -> Step {
+    ///
+    /// - Parameter virtual: the guest's own address, if it is another.
+    static func access(
+        _ address: UInt64, bytes: UInt64, target: UInt64, isWrite: Bool = false, virtual: UInt64? = nil
+    ) -> Step {
         { cpu, _ in
             let size = UInt64(bytes.trailingZeroBitCount)
             let esr =
                 0x24 << 26 | 1 << 25 | 1 << 24 | size << 22 | target << 16 | 1 << 15 | (isWrite ? 1 << 6 : 0) | 0b000111
-            return trap(esr, at: address, on: cpu)
+            let exit = trap(esr, at: address, on: cpu)
+            if let virtual { cpu.write(.farEL2, virtual) }
+            return exit
         }
     }
 }

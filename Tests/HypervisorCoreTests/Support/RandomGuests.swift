@@ -223,13 +223,14 @@ final class RandomGuests: SimulatedGuest, @unchecked Sendable {
         let end: UInt64 = 1 << (machine.inputBits - 12)
         let page = one(of: pages + [below(end), end + below(end)])
         let bytes: UInt64 = 1 << below(4)
-        let offset = below(6) == 0 ? below(0xFF8) : below(0x200) * 8
+        let offset = below(6) == 0 ? below(0xFF8) : below(6) == 0 ? 0 : below(0x200) * 8
         let address = page << pageShift | offset
         // HPFAR_EL2 tells the page of what is not mapped; the rest is the guest's virtual address.
         let isMapped = machine.mappings[page] != nil
         let virtual = isMapped ? address : random.next() << 12 | address & 0xFFF
         var access = GuestMemoryAccess(
             address: address, virtualAddress: virtual, direction: one(of: [.read, .read, .write, .write, .fetch]))
+        access.isNormal = virtual >= SimulatedCPU.normalMemory
         if access.direction != .fetch, below(6) > 0 {
             access.instruction = .init(
                 register: below(32), bytes: bytes, isSigned: access.direction == .read && below(3) == 0,

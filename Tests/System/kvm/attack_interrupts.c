@@ -44,6 +44,22 @@ static uint64_t acknowledged(struct captive *captive, uint64_t list)
     return interrupt;
 }
 
+// One number in two list registers, and bits that have no meaning.
+static const char *malformed(struct captive *captive)
+{
+    static const uint64_t reserved = 1ul << 59 | 0x3Ful << 42;
+    uint64_t interrupt = 0;
+    captive->lists[1] = captive->lists[0] = PENDING | 40;
+    captive->count = 2;
+    enter_to_store(captive, RUN_COMPLETES, 0, &interrupt);
+    if (captive->lists[1])
+        return "two list registers have one number";
+    captive->lists[0] = PENDING | reserved | 42;
+    enter_to_store(captive, RUN_COMPLETES, 0, &interrupt);
+    expect("the interrupt that is left", interrupt, 42);
+    return captive->lists[0] & reserved ? "a list register has reserved bits" : NULL;
+}
+
 static const char *special_numbers(void)
 {
     static const uint64_t numbers[] = { 1020, 1021, 1022, 8192, 0xFFFFFF };
@@ -58,6 +74,11 @@ static const char *special_numbers(void)
         else
             expect("what is left of the list register", captive.lists[0], 0);
     }
+    for (uint64_t count = 5; count < 16 && !got; count++)
+        got = gain("a run takes more list registers than there are",
+                   (struct peek){ { CALL_RUN_VCPU, captive.handle, 0, count << 8 } });
+    if (!got)
+        got = malformed(&captive);
     release(&captive);
     return got;
 }

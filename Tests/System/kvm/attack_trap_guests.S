@@ -103,14 +103,10 @@ guest guest_machinist
 guest_machinist_end:
 
 /* Tells that it is there. Then it stores x1 at x0, where no memory and no window is, and in a window by instructions
- * without a syndrome; and, with a table in which all is normal memory, across the ends of its memory of 8 MiB and of
- * words of a window. */
+ * without a syndrome. */
 guest guest_stray
     handler_at guest_stray, x2
     constant x9, DEVICE
-    constant x10, 0x40000000
-    constant x11, 0x40800000
-    stur    xzr, [x11, #-8]
     mov     x2, #3 << 20
     msr     cpacr_el1, x2
     str     xzr, [x9]
@@ -118,12 +114,26 @@ guest guest_stray
     stp     x1, x1, [x9, #16]
     fmov    d0, x1
     str     q0, [x9, #32]
+    b       .
+    .org    guest_stray + 0xA00 /* synchronous, from this exception level */
+    step_over
+guest_stray_end:
+
+/* Tells that it is there. Then it stores x1, with a table in which all is normal memory, across the end of its
+ * memory of 8 MiB, across its beginning, and between two words of a window. */
+guest guest_straddler
+    handler_at guest_straddler, x2
+    constant x9, DEVICE
+    constant x10, 0x40000000
+    constant x11, 0x40800000
+    stur    xzr, [x11, #-8]
+    str     xzr, [x9]
     mov     x2, #0xFF /* attribute 0: write-back */
     msr     mair_el1, x2
     mov     x2, #25 /* T0SZ: 39 bits; EPD1 */
     movk    x2, #0x80, lsl #16
     msr     tcr_el1, x2
-    adr     x2, guest_stray
+    adr     x2, guest_straddler
     add     x2, x2, #0x1000
     msr     ttbr0_el1, x2
     isb
@@ -131,15 +141,15 @@ guest guest_stray
     orr     x2, x2, #1
     msr     sctlr_el1, x2
     isb
+    stur    x1, [x11, #-4]
     stur    x1, [x10, #-4]
     stur    x1, [x9, #4]
-    stur    x1, [x11, #-4]
     b       .
-    .org    guest_stray + 0xA00
+    .org    guest_straddler + 0xA00
     step_over
-    .org    guest_stray + 0x1000
+    .org    guest_straddler + 0x1000 /* Blocks of 1 GiB: attribute 0, inner shareable, used. */
     .quad   0x701, 0x40000701
-guest_stray_end:
+guest_straddler_end:
 
 /* Goes through the reads of system registers at x0 and the writes at x1, at EL1 and at EL0, and tells which are
  * defined, and their values. Each is followed by a call of guest_sweeper_told. */
