@@ -47,19 +47,21 @@ void *memmove(void *to, const void *from, size count)
     return to;
 }
 
-/*
- * Zeroes pages, and cleans and invalidates them to the point of coherency: each line at once, where DC ZVA
- * zeroes one. A line's zeroes come before its cleaning (DDI 0487, D7.5.9.4, on the order of one location's).
- */
-void el2_zero_clean_pages(el2_u64 page, el2_u64 end)
+/* FEAT_MOPS. */
+static inline _Bool has_memory_set(void)
 {
-    el2_u64 dczid, ctr, isar2, start = page;
-    __asm__ volatile("mrs %0, dczid_el0" : "=r"(dczid));
-    __asm__ volatile("mrs %0, ctr_el0" : "=r"(ctr));
+    el2_u64 isar2;
     __asm__ volatile("mrs %0, s3_0_c0_c6_2" : "=r"(isar2)); /* ID_AA64ISAR2_EL1 */
-    el2_u64 line = 4ull << ((ctr >> 16) & 0xf);
-    _Bool can_step = line * 64 <= 0x1000;
-    if ((isar2 >> 16) & 0xf) { /* FEAT_MOPS */
+    return (isar2 >> 16) & 0xf;
+}
+
+/* Zeroes pages: by SET instructions where there are, or by DC ZVA where the CPU allows it (DCZID_EL0.DZP clear). */
+void el2_zero_pages(el2_u64 page, el2_u64 end)
+{
+    el2_u64 dczid;
+    __asm__ volatile("mrs %0, dczid_el0" : "=r"(dczid));
+    el2_u64 block = 4ull << (dczid & 0xf);
+    if (has_memory_set()) {
         el2_u64 bytes = end - page;
         __asm__ volatile(".arch_extension mops\n\t"
                          "setp [%0]!, %1!, xzr\n\t"
@@ -68,7 +70,36 @@ void el2_zero_clean_pages(el2_u64 page, el2_u64 end)
                          : "+r"(page), "+r"(bytes)
                          :
                          : "memory", "cc");
-    } else if (can_step && !(dczid & 0x10) && (4ull << (dczid & 0xf)) == line) {
+    } else if (dczid & 0x10) {
+        for (; page < end; page += 16)
+            __asm__ volatile("stp xzr, xzr, [%0]" : : "r"(page) : "memory");
+    } else if (block <= 0x1000 / 16) {
+        while (page < end)
+            __asm__ volatile(".rept 16\n\t"
+                             "dc zva, %0\n\t"
+                             "add %0, %0, %1\n\t"
+                             ".endr"
+                             : "+r"(page)
+                             : "r"(block)
+                             : "memory");
+    } else {
+        for (; page < end; page += block)
+            __asm__ volatile("dc zva, %0" : : "r"(page) : "memory");
+    }
+}
+
+/*
+ * Zeroes pages, and cleans and invalidates them to the point of coherency: each line at once, where DC ZVA
+ * zeroes one. A line's zeroes come before its cleaning (DDI 0487, D7.5.9.4, on the order of one location's).
+ */
+void el2_zero_clean_pages(el2_u64 page, el2_u64 end)
+{
+    el2_u64 dczid, ctr;
+    __asm__ volatile("mrs %0, dczid_el0" : "=r"(dczid));
+    __asm__ volatile("mrs %0, ctr_el0" : "=r"(ctr));
+    el2_u64 line = 4ull << ((ctr >> 16) & 0xf);
+    _Bool can_step = line * 64 <= 0x1000;
+    if (can_step && !has_memory_set() && !(dczid & 0x10) && (4ull << (dczid & 0xf)) == line) {
         while (page < end)
             __asm__ volatile(".rept 64\n\t"
                              "dc zva, %0\n\t"
@@ -79,11 +110,8 @@ void el2_zero_clean_pages(el2_u64 page, el2_u64 end)
                              : "r"(line)
                              : "memory");
         return;
-    } else {
-        for (; page < end; page += 0x1000)
-            el2_zero_page(page);
     }
-    page = start;
+    el2_zero_pages(page, end);
     if (can_step) {
         while (page < end)
             __asm__ volatile(".rept 64\n\t"

@@ -55,8 +55,13 @@ public struct EL2Processor: Processor {
         el2_store32(address.rawValue, value)
     }
 
-    /// DC ZVA, or stores where it is prohibited.
-    public func zeroPage(_ page: Frame<HypervisorVirtual>) { el2_zero_page(page.address.rawValue) }
+    /// SET instructions, DC ZVA, or stores, by what the CPU has.
+    public func zeroPage(_ page: Frame<HypervisorVirtual>) { zeroPages(FrameRange(page)) }
+
+    /// The same.
+    public func zeroPages(_ pages: FrameRange<HypervisorVirtual>) {
+        el2_zero_pages(pages.first.address.rawValue, pages.end.address.rawValue)
+    }
 
     /// DC CIVAC, line by line.
     public func cleanAndInvalidatePage(_ page: Frame<HypervisorVirtual>) {

@@ -35,7 +35,7 @@ extension Processor {
     func wipe(_ pages: FrameRange<HypervisorVirtual>) {
         if isWithout(.returnedPagesAreZeroed) { return }
         if isWithout(.returnedPagesAreCleaned) {
-            for index in 0..<pages.count { zeroPage(pages.first.advanced(by: index)) }
+            zeroPages(pages)
             return
         }
         zeroAndCleanPages(pages)

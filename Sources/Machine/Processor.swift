@@ -68,6 +68,8 @@ public protocol Processor: Sendable {
     func store32(_ address: Address<HypervisorVirtual>, _ value: UInt32)
     /// Writes zeroes over one page.
     func zeroPage(_ page: Frame<HypervisorVirtual>)
+    /// Writes zeroes over pages.
+    func zeroPages(_ pages: FrameRange<HypervisorVirtual>)
     /// Cleans and invalidates one page to the point of coherency (DC CIVAC). The caller adds
     /// `Barrier.cacheMaintenanceComplete`.
     func cleanAndInvalidatePage(_ page: Frame<HypervisorVirtual>)

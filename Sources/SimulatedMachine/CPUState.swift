@@ -130,6 +130,8 @@ struct Tree {
     var cached: UInt64 = 0
     /// CPUs whose outstanding TLBI ends the caching by others than `active`.
     var ending: UInt64 = 0
+    /// Pages came under it with lines that are harmless only with HCR_EL2.FWB.
+    var needsForcedWriteBack = false
 
     /// Its pages have been forgotten; the place can be used again.
     var isDropped = false

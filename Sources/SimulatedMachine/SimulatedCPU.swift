@@ -59,6 +59,15 @@ public struct SimulatedCPU: Processor {
         machine.zeroPage(index, page.address.rawValue)
     }
 
+    /// Writes zeroes over pages, none of which may be a live table.
+    public func zeroPages(_ pages: FrameRange<HypervisorVirtual>) {
+        var page = pages.first
+        while page < pages.end {
+            zeroPage(page)
+            page = page.advanced(by: 1)
+        }
+    }
+
     /// Begins to clean a page; the barrier after it completes that.
     public func cleanAndInvalidatePage(_ page: Frame<HypervisorVirtual>) {
         machine.step(index)

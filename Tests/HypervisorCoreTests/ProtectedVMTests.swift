@@ -35,6 +35,22 @@ struct ProtectedVMTests {
         bench.expectNoViolations()
     }
 
+    /// On a machine whose stage-2 forces write-back, zeroes may stay in caches on the way to the guest.
+    @Test func `a donated page is zeroed and comes back cleaned with forced write-back too`() throws {
+        var plan = Plan()
+        plan.identification.mmfr2 = 1 << 40
+        let bench = try HostBench.finalised(plan)
+        let vm = try bench.makeVM(.protected)
+        bench.machine.poke(Address(page << 12), 0x5EC2E7)
+        #expect(bench.status(.donateToGuest, [vm, 0x80000, page, 1, GuestContent.zero.rawValue]) == .success)
+        #expect(bench.machine.peek(Address(page << 12)) == 0)
+        bench.machine.poke(Address(page << 12), 0x5EC2E7)
+        _ = bench.destroy(vm)
+        #expect(bench.machine.peek(Address(page << 12)) == 0)
+        #expect(bench.touch(page << 12) == page)
+        bench.expectNoViolations()
+    }
+
     @Test func `every page that a guest owns can become a sink, whatever devices and donations have used up`() throws {
         let vm = try bench.makeVM(.protected)
         let cpu = bench.machine[cpu: 0]

@@ -47,20 +47,8 @@ EL2_INLINE void el2_store_release64(el2_u64 address, el2_u64 value)
 EL2_INLINE unsigned char el2_load8(el2_u64 address) { return *(volatile unsigned char *)address; }
 EL2_INLINE void el2_store8(el2_u64 address, unsigned char value) { *(volatile unsigned char *)address = value; }
 
-/* Zeroes one page, with DC ZVA where the CPU allows it (DCZID_EL0.DZP clear). */
-EL2_INLINE void el2_zero_page(el2_u64 page)
-{
-    el2_u64 dczid, end = page + 0x1000;
-    __asm__ volatile("mrs %0, dczid_el0" : "=r"(dczid));
-    if (dczid & 0x10) {
-        for (; page < end; page += 16)
-            __asm__ volatile("stp xzr, xzr, [%0]" : : "r"(page) : "memory");
-    } else {
-        el2_u64 block = 4ull << (dczid & 0xf);
-        for (; page < end; page += block)
-            __asm__ volatile("dc zva, %0" : : "r"(page) : "memory");
-    }
-}
+/* Zeroes pages (support.c). */
+void el2_zero_pages(el2_u64 page, el2_u64 end);
 
 /* Zeroes pages, and cleans and invalidates them to the point of coherency (support.c). */
 void el2_zero_clean_pages(el2_u64 page, el2_u64 end);

@@ -30,8 +30,6 @@ extension MemoryState {
         guestPages &+= count
         pool.keepForSinks(guestPages)
         if !isWithout(.donatedPagesLeaveHost) { takeFromHostTable(pages.host, on: processor) }
-        // What the host wrote last, by whatever alias, is in memory; no line of it stays in a cache
-        // where the guest could find it, or lose to it, with its caches off.
         prepare(pages.host, content, on: processor)
         add(
             pages.guest.input, .pages(from: pages.host.first, guestMemory(.all)), to: &table, vm, handle, on: processor)
@@ -50,13 +48,22 @@ extension MemoryState {
         }
     }
 
+    /// What the host wrote last, by whatever alias, is in memory; no line of it stays in a cache where the guest
+    /// could find it, or lose to it, with its caches off. Where stage-2 forces write-back a guest's accesses never go
+    /// around the caches, so that zeroes may stay in them: the host has lost the pages, and what it invalidates
+    /// behind a stage-2 is cleaned as well (HCR_EL2.VM). They are cleaned when the pages go back.
     private mutating func prepare(
         _ range: FrameRange<HostPhysical>, _ content: GuestContent, on processor: some GuestProcessor
     ) {
         let window = openWindow(range, on: processor)
         switch content {
         case .zero:
-            if !isWithout(.guestPagesAreZeroed) { processor.zeroAndCleanPages(window) }
+            if isWithout(.guestPagesAreZeroed) { break }
+            if features.hasForcedWriteBack {
+                processor.zeroPages(window)
+            } else {
+                processor.zeroAndCleanPages(window)
+            }
         case .kept:
             var page = window.first
             while page < window.end {

@@ -29,6 +29,10 @@ extension Mutants {
                 """,
             "A guest with its caches off does not find what the host had there."),
         .left(
+            "write-back-not-forced", .cache, "Guest/GuestControls.swift",
+            out: "if features.hasForcedWriteBack { hcr |= 1 << 46 }",
+            "A guest with its caches off goes around the zeroes that are still in a cache."),
+        .left(
             "guests-return-in-cache", .cache, "Guest/MemoryState+Private.swift",
             out: """
                 let window = openWindow(range, on: processor)

@@ -63,8 +63,12 @@ extension Mutants {
             "What the guest takes for a device is memory."),
         .left(
             "guest-page-unwiped", .ownership, "Guest/MemoryState+Private.swift",
-            out: "if !isWithout(.guestPagesAreZeroed) { processor.zeroAndCleanPages(window) }",
+            out: "processor.zeroAndCleanPages(window)",
             "The guest finds what the host wrote."),
+        .left(
+            "forced-page-unwiped", .ownership, "Guest/MemoryState+Private.swift",
+            out: "processor.zeroPages(window)",
+            "The guest finds what the host wrote, where stage-2 forces write-back."),
         .left(
             "guest-page-unrecorded", .ownership, "Guest/MemoryState+Private.swift",
             out: """

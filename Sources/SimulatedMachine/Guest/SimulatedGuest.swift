@@ -69,6 +69,9 @@ extension SimulatedMachine {
     func noteEntry(_ cpu: Int, _ vcpu: Address<HypervisorVirtual>) {
         let state = cpus[cpu]
         expectNoLocks(cpu, at: "a guest's run")
+        if let tree = state.stage2Tree, trees[tree].needsForcedWriteBack, state[.hcrEL2] >> 46 & 1 == 0 {
+            report(.linesLeft, cpu: cpu, "VMID \(state.vmid) runs without HCR_EL2.FWB, which its pages rely on")
+        }
         if let other = state.translationsOf[state.vmid], other != vcpu.rawValue {
             report(
                 .sharedTranslations, cpu: cpu,

@@ -190,9 +190,15 @@ extension SimulatedMachine {
     /// host may map the page non-cacheable (D8.6.5 only ever makes a type stricter).
     func checkGiven(_ cpu: Int, _ leaf: Reading.Leaf, pages: UInt64, tree: Int) {
         guard configuration.checksCacheMaintenance else { return }
-        // With HCR_EL2.FWB and such a leaf nobody reads or writes around the caches.
-        let isForced = cpus[cpu][.hcrEL2] >> 46 & 1 == 1 && leaf.isForcedWriteBack
-        guard !isForced else { return }
+        // With HCR_EL2.FWB and such a leaf nobody reads or writes around the caches. Whoever maps it for a guest does
+        // that with the host's HCR_EL2; the guest's entry sees whether the bit is set then (`noteEntry`).
+        if leaf.isForcedWriteBack {
+            if cpus[cpu][.hcrEL2] >> 46 & 1 == 1 { return }
+            if features.hasForcedWriteBack, trees[tree].vmid != 0 {
+                trees[tree].needsForcedWriteBack = true
+                return
+            }
+        }
         checkDepartures(cpu, leaf, pages: pages, for: trees[tree].vmid)
         func check(_ index: Int) {
             guard memory.states[index].isDirtyInCache else { return }
