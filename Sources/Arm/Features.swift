@@ -57,6 +57,8 @@ public struct CPUFeatures: Equatable, Sendable {
     public let hasGranule4K: Bool
     /// FEAT_S2FWB: a stage-2 can make memory write-back, whatever stage-1 says.
     public let hasForcedWriteBack: Bool
+    /// Whether any of AFSR0_EL1, AFSR1_EL1 and AMAIR_EL1 is implemented. On most CPUs they are RES0.
+    public let hasAuxiliaryRegisters: Bool
 
     /// Values of the identification registers, by name.
     public struct Registers: Equatable, Sendable {
@@ -78,6 +80,8 @@ public struct CPUFeatures: Equatable, Sendable {
         public var mmfr1: UInt64 = 0
         /// ID_AA64MMFR2_EL1.
         public var mmfr2: UInt64 = 0
+        /// What AFSR0_EL1, AFSR1_EL1 and AMAIR_EL1 keep of what is written to them: no register identifies that.
+        public var auxiliary: UInt64 = 0
 
         /// All zero: a CPU without any feature.
         @inlinable
@@ -124,6 +128,7 @@ public struct CPUFeatures: Equatable, Sendable {
         hasClearBranchHistory = field(id.isar2, 28) != 0
         hasGranule4K = field(id.mmfr0, 28) != 0xF
         hasForcedWriteBack = field(id.mmfr2, 40) != 0
+        hasAuxiliaryRegisters = id.auxiliary != 0
     }
 
     /// The fields of PSTATE that exist on this CPU.

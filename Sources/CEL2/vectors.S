@@ -196,6 +196,8 @@ martlet_return_to_host:                         // sp points to the frame
 
 guest_synchronous:
         save_changeable
+        mrs     x1, esr_el2
+        tbnz    w1, #31, guest_abort            // classes from 0x20 on: aborts, and nothing with a quick answer
         mov     x29, xzr                        // the frame chain ends here
         bl      martlet_answer_quickly
         mrs     x1, tpidr_el2
@@ -218,6 +220,11 @@ guest_synchronous:
         eret
         dsb     nsh
         isb
+
+guest_abort:
+        mov     x1, x0
+        mov     x0, xzr
+        b       guest_leave
 
 guest_trap:
         save_changeable

@@ -13,9 +13,7 @@ extension EL2Processor: GuestProcessor {
     /// ERET to the guest and back (vectors.S).
     @inline(__always)
     public func enterGuest(_ vcpu: Address<HypervisorVirtual>) -> GuestExit {
-        let reason = martlet_enter_guest(vcpu.rawValue)
-        if reason == 0 { return .synchronous }
-        return reason == 1 ? .interrupt : .systemError
+        GuestExit(rawValue: martlet_enter_guest(vcpu.rawValue)) ?? .systemError
     }
 
     /// RNDR.

@@ -18,6 +18,27 @@ extension CPUFeatures {
         registers.mmfr0 = processor.read(.idAA64MMFR0)
         registers.mmfr1 = processor.read(.idAA64MMFR1)
         registers.mmfr2 = processor.read(.idAA64MMFR2)
+        registers.auxiliary = Self.auxiliaryBits(of: processor)
         self.init(registers)
+    }
+
+    /// Which bits of AFSR0_EL1, AFSR1_EL1 and AMAIR_EL1 can be set. They are as before afterwards; nothing is
+    /// translated with an attribute that nobody chose, since no walk starts meanwhile.
+    private static func auxiliaryBits(of processor: some Processor) -> UInt64 {
+        let control = processor.read(.tcrEL1)
+        processor.write(.tcrEL1, control | WorldSwitch.noWalks)
+        processor.barrier(.contextSynchronisation)
+        func bits(_ register: SystemRegister) -> UInt64 {
+            let before = processor.read(register)
+            processor.write(register, ~0)
+            let bits = processor.read(register)
+            processor.write(register, before)
+            return bits
+        }
+        let found = bits(.afsr0EL1) | bits(.afsr1EL1) | bits(.amairEL1)
+        // The walks that begin again find the attributes as they were.
+        processor.barrier(.contextSynchronisation)
+        processor.write(.tcrEL1, control)
+        return found
     }
 }

@@ -41,10 +41,10 @@ public func hostTrap(_ frame: UnsafeMutableRawPointer, _ page: UInt64) -> Never 
 }
 
 /// A synchronous exception from a guest, with `x0`…`x17` in the vCPU's page: whether it is over (bit 0), and
-/// whether the guest's program counter goes on by an instruction (bit 1).
+/// whether the guest's program counter goes on by an instruction (bit 1). `syndrome` is ESR_EL2.
 @c(martlet_answer_quickly)
-public func answerQuickly(_ page: UInt64) -> UInt64 {
-    QuickAnswers.answer(Address(page), on: EL2Processor()).rawValue
+public func answerQuickly(_ page: UInt64, _ syndrome: UInt64) -> UInt64 {
+    QuickAnswers.answer(Address(page), syndrome: syndrome, on: EL2Processor()).rawValue
 }
 
 /// Everything but a run.

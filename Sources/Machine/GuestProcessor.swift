@@ -5,13 +5,13 @@
 public import Arm
 
 /// Why a guest came back to EL2.
-public enum GuestExit: Equatable, Sendable {
+public enum GuestExit: UInt64, Sendable {
     /// A synchronous exception: ESR_EL2, FAR_EL2 and HPFAR_EL2 say which.
-    case synchronous
+    case synchronous = 0
     /// A physical interrupt, which is still pending for the host to take.
-    case interrupt
+    case interrupt = 1
     /// A physical SError.
-    case systemError
+    case systemError = 2
 }
 
 /// A CPU that can run guests.

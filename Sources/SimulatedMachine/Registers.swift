@@ -33,6 +33,14 @@ extension SimulatedMachine {
         return cpus[cpu][register]
     }
 
+    /// The bits of a register that are not RES0.
+    private func writable(_ register: SystemRegister) -> UInt64 {
+        switch register {
+        case .afsr0EL1, .afsr1EL1, .amairEL1: configuration.identification.auxiliary
+        default: ~0
+        }
+    }
+
     func writeRegister(_ cpu: Int, _ register: SystemRegister, _ value: UInt64) {
         guard exists(register) else {
             report(.undefinedRegister, cpu: cpu, "EL2 writes \(register), which this CPU does not have")
@@ -43,7 +51,7 @@ extension SimulatedMachine {
             return
         }
         let old = cpus[cpu][register]
-        cpus[cpu][register] = value
+        cpus[cpu][register] = value & writable(register)
         switch register {
         case .pmscrEL1, .trfcrEL1, .brbcrEL1:
             if value != 0 { cpus[cpu].hasRecordsInFlight = true }

@@ -348,29 +348,33 @@ struct NormalVMTests {
     @Test func `the host's registers come back after a run, and the guest's are gone`() throws {
         let vm = try bench.makeVM(.normal)
         let registers: [SystemRegister] = [
-            .sctlrEL1, .ttbr0EL1, .ttbr1EL1, .vbarEL1, .tpidrEL1, .tpidrEL0, .spEL0, .spEL1, .elrEL1, .mairEL1,
+            .sctlrEL1, .ttbr0EL1, .ttbr1EL1, .vbarEL1, .tpidrEL1, .tpidrEL0, .spEL0, .spEL1, .mairEL1,
             .cpacrEL1,
             .contextidrEL1, .cntkctlEL1, .mdscrEL1,
         ]
         let cpu = bench.machine[cpu: 0]
         for (index, register) in registers.enumerated() { cpu.write(register, 0x1000 + UInt64(index)) }
+        // What exceptions write.
+        let status: [SystemRegister] = [.esrEL1, .farEL1, .elrEL1, .spsrEL1, .parEL1]
+        for register in status { cpu.write(register, 0x1000) }
         let controls: [SystemRegister] = [.hcrEL2, .vttbrEL2, .vtcrEL2, .cptrEL2, .mdcrEL2, .cnthctlEL2, .cntvoffEL2]
         let before = controls.map { cpu.read($0) }
         var atEntry: [UInt64] = []
         bench.machine.guest = ScriptedGuest([
             { cpu, _ in
-                atEntry = registers.map { cpu.read($0) }
-                for register in registers { cpu.write(register, 0xDEAD) }
+                atEntry = (registers + status).map { cpu.read($0) }
+                for register in registers + status { cpu.write(register, 0xDEAD) }
                 return .interrupt
             },
             { cpu, _ in
-                atEntry = registers.map { cpu.read($0) }
+                atEntry = (registers + status).map { cpu.read($0) }
                 return .interrupt
             },
         ])
         #expect(bench.run(vm).exit == .interrupt)
         #expect(atEntry.allSatisfy { $0 < 0x1000 || $0 == 0x30D0_0800 }, "nothing of the host is in them")
         for (index, register) in registers.enumerated() { #expect(cpu.read(register) == 0x1000 + UInt64(index)) }
+        for register in status { #expect(cpu.read(register) == 0) }
         #expect(controls.map { cpu.read($0) } == before)
         _ = bench.run(vm)
         #expect(atEntry.allSatisfy { $0 == 0xDEAD }, "the guest finds its own again")

@@ -129,7 +129,7 @@ extension Hypervisor {
         while true {
             let exception = processor.enterGuest(guest.vcpu.base)
             if !P.answersQuickly, exception == .synchronous {
-                switch QuickAnswers.answer(guest.vcpu.base, on: processor) {
+                switch QuickAnswers.answer(guest.vcpu.base, syndrome: processor.read(.esrEL2), on: processor) {
                 case .none: break
                 case .answered: continue
                 case .steppedOver:
@@ -144,12 +144,8 @@ extension Hypervisor {
                 _ = unsupported(&guest, 0, on: processor)
                 break
             }
-            if exception == .interrupt {
-                _ = guest.leave(.interrupt)
-                break
-            }
-            if exception == .systemError {
-                _ = unsupported(&guest, 0x2F << 26, on: processor)
+            if exception != .synchronous {
+                leave(&guest, by: exception, on: processor)
                 break
             }
             if answer(&guest, data, on: processor) == .leaves { break }
@@ -166,6 +162,15 @@ extension Hypervisor {
         profiling?.resume(on: processor, groups)
         processor.store64(data.advanced(by: UInt64(MARTLET_PERCPU_HAS_HOST)), 1)
         return LeftState(interface: interface, timer: timer)
+    }
+
+    /// What the host is told of an exception that is not the guest's doing.
+    private func leave(_ guest: inout RunningGuest, by exception: GuestExit, on processor: P) {
+        if exception == .interrupt {
+            _ = guest.leave(.interrupt)
+        } else {
+            _ = unsupported(&guest, 0x2F << 26, on: processor)
+        }
     }
 
     /// The guest did what nobody emulates.

@@ -28,7 +28,7 @@ extension Hypervisor {
         processor.write(.sctlrEL1, host.sctlr | 1)
         processor.write(.tcrEL1, host.tcr | WorldSwitch.noWalks)
         processor.barrier(.contextSynchronisation)
-        let own = WorldSwitch.restoreBody(from: vcpu.address(.context), groups: groups, on: processor)
+        let own = WorldSwitch.restoreGuest(from: vcpu.address(.context), groups: groups, on: processor)
         let (vtcr, vttbr) = processor.loadPair64(vcpu.address(.vtcr))
         processor.write(.vtcrEL2, vtcr)
         processor.write(.vttbrEL2, vttbr)
@@ -63,12 +63,13 @@ extension Hypervisor {
         processor.write(.tcrEL1, own.tcr)
     }
 
-    /// The way back. On return EL1 and EL0 hold nothing of the guest.
+    /// The way back. On return EL1 and EL0 hold nothing of the guest, and what an exception leaves is zero: the
+    /// kernel's code that called has nothing there that it needs.
     /// - Returns: the guest's timer.
     @inline(__always)
     func loadHost(_ guest: borrowing RunningGuest, _ data: Address<HypervisorVirtual>, on processor: P) -> GuestTimer {
         let groups = groups
-        let own = WorldSwitch.save(to: guest.vcpu.address(.context), groups: groups, on: processor)
+        let own = WorldSwitch.saveGuest(to: guest.vcpu.address(.context), groups: groups, on: processor)
         let timer = storeTimer(guest.vcpu, on: processor)
         processor.write(.tcrEL1, own.tcr | WorldSwitch.noWalks)
         processor.barrier(.contextSynchronisation)
@@ -79,7 +80,7 @@ extension Hypervisor {
         useHostTable(on: processor)
         processor.write(.vmpidrEL2, processor.read(.mpidrEL1))
         let left = isWithout(.hostContextComesBack) ? guest.vcpu.address(.context) : nil
-        let host = WorldSwitch.restoreBody(
+        let host = WorldSwitch.restoreHost(
             from: left ?? data.advanced(by: UInt64(MARTLET_PERCPU_HOST_CONTEXT)), groups: groups, on: processor)
         processor.barrier(.contextSynchronisation)
         processor.write(.sctlrEL1, host.sctlr)

@@ -28,8 +28,32 @@ extension MemoryState {
     }
 
     private func slot(_ index: UInt8) -> WorldSwitch.Slot? {
-        guard index <= WorldSwitch.Slot.csselr.rawValue else { return nil }
-        return WorldSwitch.Slot(rawValue: Int(index))
+        switch VCPURegister.System(rawValue: index) {
+        case .sctlr: .sctlr
+        case .cpacr: .cpacr
+        case .ttbr0: .ttbr0
+        case .ttbr1: .ttbr1
+        case .tcr: .tcr
+        case .esr: .esr
+        case .afsr0: .afsr0
+        case .afsr1: .afsr1
+        case .far: .far
+        case .mair: .mair
+        case .amair: .amair
+        case .vbar: .vbar
+        case .contextidr: .contextidr
+        case .cntkctl: .cntkctl
+        case .par: .par
+        case .tpidrEL1: .tpidrEL1
+        case .tpidrEL0: .tpidrEL0
+        case .tpidrroEL0: .tpidrroEL0
+        case .spEL1: .spEL1
+        case .elr: .elr
+        case .spsr: .spsr
+        case .mdscr: .mdscr
+        case .csselr: .csselr
+        case .mpidr, nil: nil
+        }
     }
 
     /// Where ZCR_EL1 or a part of the scalable registers is.

@@ -124,7 +124,7 @@ extension Hypervisor {
             load(DecodedAccess(pending: bits), arguments, vcpu, on: processor)
             return nil
         }
-        return complete(PendingAccess(bits: bits), arguments, vcpu, on: processor)
+        return completeOther(bits, arguments, vcpu, on: processor)
     }
 
     /// The guest has loaded what the host says.
@@ -135,9 +135,10 @@ extension Hypervisor {
     }
 
     @inline(never)
-    private func complete(
-        _ pending: PendingAccess, _ arguments: RunArguments, _ vcpu: VCPUPage, on processor: P
+    private func completeOther(
+        _ bits: UInt64, _ arguments: RunArguments, _ vcpu: VCPUPage, on processor: P
     ) -> AbortKind? {
+        let pending = PendingAccess(bits: bits)
         if arguments.request.contains(.injectExternalAbort) {
             return pending.abort ?? (isWithout(.abortsAreOwed) ? .data : nil)
         }

@@ -32,10 +32,13 @@ public enum QuickAnswers {
 
     /// Answers an exception.
     ///
-    /// - Parameter page: the vCPU's, with `x0`…`x17` in it.
+    /// - Parameters:
+    ///   - page: the vCPU's, with `x0`…`x17` in it.
+    ///   - syndrome: ESR_EL2.
     @inline(__always)
-    public static func answer(_ page: Address<HypervisorVirtual>, on processor: some Processor) -> QuickAnswer {
-        let syndrome = processor.read(.esrEL2)
+    public static func answer(
+        _ page: Address<HypervisorVirtual>, syndrome: UInt64, on processor: some Processor
+    ) -> QuickAnswer {
         // HVC, SMC and system registers have consecutive classes.
         let exceptionClass = syndrome >> 26
         guard exceptionClass &- ExceptionSyndrome.Class.hvc64.rawValue <= 2 else { return .none }

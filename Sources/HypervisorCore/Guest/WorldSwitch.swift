@@ -10,11 +10,14 @@ import Machine
 /// The registers that host and guest both use at EL1 and EL0, and how they are exchanged: by pairs, which
 /// one instruction moves.
 enum WorldSwitch {
-    /// Where each register stands in a context.
+    /// Where each register stands in a context: first what the host needs too.
     enum Slot: Int, CaseIterable {
-        case sctlr, cpacr, ttbr0, ttbr1, tcr, esr, afsr0, afsr1, far, mair, amair, vbar, contextidr
-        case cntkctl, par, tpidrEL1, tpidrEL0, tpidrroEL0, spEL1, elr, spsr, mdscr, csselr
-        case spEL0
+        case sctlr, tcr, cpacr, mair, ttbr0, ttbr1, vbar, contextidr, cntkctl, csselr
+        case tpidrEL1, tpidrEL0, tpidrroEL0, mdscr, spEL1, spEL0
+        // What exceptions and address translations leave, which a kernel that calls EL2 does not need any more.
+        case esr, far, elr, spsr, par
+        // What many CPUs have not.
+        case amair, afsr0, afsr1
         case apiaLo, apiaHi, apibLo, apibHi, apdaLo, apdaHi, apdbLo, apdbHi, apgaLo, apgaHi
     }
 
@@ -27,75 +30,119 @@ enum WorldSwitch {
         let tcr: UInt64
     }
 
-    /// The place of a register with an even number, and of the next one.
     @inline(__always)
-    private static func pair(_ slot: Slot, of context: Address<HypervisorVirtual>) -> Address<HypervisorVirtual> {
+    private static func place(_ slot: Slot, of context: Address<HypervisorVirtual>) -> Address<HypervisorVirtual> {
         context.advanced(by: UInt64(truncatingIfNeeded: slot.rawValue) &* 8)
     }
 
-    /// Stores the current registers in a context.
+    /// Stores the registers of a guest in its context.
+    @inline(__always)
+    static func saveGuest<P: Processor>(
+        to context: Address<HypervisorVirtual>, groups: RegisterGroups, on processor: P
+    ) -> Translation {
+        let translation = save(to: context, groups: groups, on: processor)
+        put(.esr, .esrEL1, .farEL1, context, on: processor)
+        put(.elr, .elrEL1, .spsrEL1, context, on: processor)
+        processor.store64(place(.par, of: context), processor.read(.parEL1))
+        return translation
+    }
+
+    /// Loads all registers of a guest but SCTLR_EL1 and TCR_EL1.
+    @inline(__always)
+    static func restoreGuest<P: Processor>(
+        from context: Address<HypervisorVirtual>, groups: RegisterGroups, on processor: P
+    ) -> Translation {
+        let translation = restore(from: context, groups: groups, on: processor)
+        get(.esr, .esrEL1, .farEL1, context, on: processor)
+        get(.elr, .elrEL1, .spsrEL1, context, on: processor)
+        processor.write(.parEL1, processor.load64(place(.par, of: context)))
+        return translation
+    }
+
+    /// Loads all registers of the host but SCTLR_EL1 and TCR_EL1. Nothing is left of the guest's in those that are
+    /// not kept for the host.
+    @inline(__always)
+    static func restoreHost<P: Processor>(
+        from context: Address<HypervisorVirtual>, groups: RegisterGroups, on processor: P
+    ) -> Translation {
+        processor.write(.esrEL1, 0)
+        processor.write(.farEL1, 0)
+        processor.write(.elrEL1, 0)
+        processor.write(.spsrEL1, 0)
+        processor.write(.parEL1, 0)
+        return restore(from: context, groups: groups, on: processor)
+    }
+
+    @inline(__always)
+    private static func put<P: Processor>(
+        _ slot: Slot, _ first: SystemRegister, _ second: SystemRegister, _ context: Address<HypervisorVirtual>,
+        on processor: P
+    ) {
+        processor.storePair64(place(slot, of: context), processor.read(first), processor.read(second))
+    }
+
+    @inline(__always)
+    private static func get<P: Processor>(
+        _ slot: Slot, _ first: SystemRegister, _ second: SystemRegister, _ context: Address<HypervisorVirtual>,
+        on processor: P
+    ) {
+        let values = processor.loadPair64(place(slot, of: context))
+        processor.write(first, values.0)
+        processor.write(second, values.1)
+    }
+
+    /// Stores what guests and the host need.
     @inline(__always)
     static func save<P: Processor>(
         to context: Address<HypervisorVirtual>, groups: RegisterGroups, on processor: P
     ) -> Translation {
-        @inline(__always)
-        func put(_ slot: Slot, _ first: SystemRegister, _ second: SystemRegister) {
-            processor.storePair64(pair(slot, of: context), processor.read(first), processor.read(second))
-        }
         let translation = Translation(sctlr: processor.read(.sctlrEL1), tcr: processor.read(.tcrEL1))
-        processor.storePair64(pair(.sctlr, of: context), translation.sctlr, processor.read(.cpacrEL1))
-        put(.ttbr0, .ttbr0EL1, .ttbr1EL1)
-        processor.storePair64(pair(.tcr, of: context), translation.tcr, processor.read(.esrEL1))
-        put(.afsr0, .afsr0EL1, .afsr1EL1)
-        put(.far, .farEL1, .mairEL1)
-        put(.amair, .amairEL1, .vbarEL1)
-        put(.contextidr, .contextidrEL1, .cntkctlEL1)
-        put(.par, .parEL1, .tpidrEL1)
-        put(.tpidrEL0, .tpidrEL0, .tpidrroEL0)
-        put(.spEL1, .spEL1, .elrEL1)
-        put(.spsr, .spsrEL1, .mdscrEL1)
-        put(.csselr, .csselrEL1, .spEL0)
+        processor.storePair64(place(.sctlr, of: context), translation.sctlr, translation.tcr)
+        put(.cpacr, .cpacrEL1, .mairEL1, context, on: processor)
+        put(.ttbr0, .ttbr0EL1, .ttbr1EL1, context, on: processor)
+        put(.vbar, .vbarEL1, .contextidrEL1, context, on: processor)
+        put(.cntkctl, .cntkctlEL1, .csselrEL1, context, on: processor)
+        put(.tpidrEL1, .tpidrEL1, .tpidrEL0, context, on: processor)
+        put(.tpidrroEL0, .tpidrroEL0, .mdscrEL1, context, on: processor)
+        put(.spEL1, .spEL1, .spEL0, context, on: processor)
+        guard !groups.isDisjoint(with: .contexts) else { return translation }
+        if groups.contains(.auxiliary) {
+            processor.store64(place(.amair, of: context), processor.read(.amairEL1))
+            put(.afsr0, .afsr0EL1, .afsr1EL1, context, on: processor)
+        }
         guard groups.contains(.pointerAuthentication) else { return translation }
-        put(.apiaLo, .apiaKeyLo, .apiaKeyHi)
-        put(.apibLo, .apibKeyLo, .apibKeyHi)
-        put(.apdaLo, .apdaKeyLo, .apdaKeyHi)
-        put(.apdbLo, .apdbKeyLo, .apdbKeyHi)
-        put(.apgaLo, .apgaKeyLo, .apgaKeyHi)
+        put(.apiaLo, .apiaKeyLo, .apiaKeyHi, context, on: processor)
+        put(.apibLo, .apibKeyLo, .apibKeyHi, context, on: processor)
+        put(.apdaLo, .apdaKeyLo, .apdaKeyHi, context, on: processor)
+        put(.apdbLo, .apdbKeyLo, .apdbKeyHi, context, on: processor)
+        put(.apgaLo, .apgaKeyLo, .apgaKeyHi, context, on: processor)
         return translation
     }
 
-    /// Loads all registers of a context but SCTLR_EL1 and TCR_EL1.
     @inline(__always)
-    static func restoreBody<P: Processor>(
+    private static func restore<P: Processor>(
         from context: Address<HypervisorVirtual>, groups: RegisterGroups, on processor: P
     ) -> Translation {
-        @inline(__always)
-        func get(_ slot: Slot, _ first: SystemRegister, _ second: SystemRegister) {
-            let values = processor.loadPair64(pair(slot, of: context))
-            processor.write(first, values.0)
-            processor.write(second, values.1)
-        }
-        let (sctlr, cpacr) = processor.loadPair64(pair(.sctlr, of: context))
-        processor.write(.cpacrEL1, cpacr)
-        get(.ttbr0, .ttbr0EL1, .ttbr1EL1)
-        let (tcr, esr) = processor.loadPair64(pair(.tcr, of: context))
-        processor.write(.esrEL1, esr)
-        get(.afsr0, .afsr0EL1, .afsr1EL1)
-        get(.far, .farEL1, .mairEL1)
-        get(.amair, .amairEL1, .vbarEL1)
-        get(.contextidr, .contextidrEL1, .cntkctlEL1)
-        get(.par, .parEL1, .tpidrEL1)
-        get(.tpidrEL0, .tpidrEL0, .tpidrroEL0)
-        get(.spEL1, .spEL1, .elrEL1)
-        get(.spsr, .spsrEL1, .mdscrEL1)
-        get(.csselr, .csselrEL1, .spEL0)
+        let (sctlr, tcr) = processor.loadPair64(place(.sctlr, of: context))
+        get(.cpacr, .cpacrEL1, .mairEL1, context, on: processor)
+        get(.ttbr0, .ttbr0EL1, .ttbr1EL1, context, on: processor)
+        get(.vbar, .vbarEL1, .contextidrEL1, context, on: processor)
+        get(.cntkctl, .cntkctlEL1, .csselrEL1, context, on: processor)
+        get(.tpidrEL1, .tpidrEL1, .tpidrEL0, context, on: processor)
+        get(.tpidrroEL0, .tpidrroEL0, .mdscrEL1, context, on: processor)
+        get(.spEL1, .spEL1, .spEL0, context, on: processor)
         let translation = Translation(sctlr: sctlr, tcr: tcr)
+        guard !groups.isDisjoint(with: .contexts) else { return translation }
+        if groups.contains(.auxiliary) {
+            processor.write(.amairEL1, processor.load64(place(.amair, of: context)))
+            get(.afsr0, .afsr0EL1, .afsr1EL1, context, on: processor)
+        }
         guard groups.contains(.pointerAuthentication) else { return translation }
-        get(.apiaLo, .apiaKeyLo, .apiaKeyHi)
-        get(.apibLo, .apibKeyLo, .apibKeyHi)
-        get(.apdaLo, .apdaKeyLo, .apdaKeyHi)
-        get(.apdbLo, .apdbKeyLo, .apdbKeyHi)
-        get(.apgaLo, .apgaKeyLo, .apgaKeyHi)
+        get(.apiaLo, .apiaKeyLo, .apiaKeyHi, context, on: processor)
+        get(.apibLo, .apibKeyLo, .apibKeyHi, context, on: processor)
+        get(.apdaLo, .apdaKeyLo, .apdaKeyHi, context, on: processor)
+        get(.apdbLo, .apdbKeyLo, .apdbKeyHi, context, on: processor)
+        get(.apgaLo, .apgaKeyLo, .apgaKeyHi, context, on: processor)
         return translation
     }
 
@@ -120,6 +167,9 @@ struct RegisterGroups: OptionSet, Sendable {
     static let traceFilter = RegisterGroups(rawValue: 1 << 8)
     static let branchRecords = RegisterGroups(rawValue: 1 << 9)
     static let performanceCounters = RegisterGroups(rawValue: 1 << 10)
+    static let auxiliary = RegisterGroups(rawValue: 1 << 11)
+    /// Those of EL1 and EL0.
+    static let contexts: RegisterGroups = [.pointerAuthentication, .auxiliary]
     /// Those of units that write records of their own.
     static let recording: RegisterGroups = [.statisticalProfiling, .traceFilter, .branchRecords]
     /// Those with controls of EL2.
@@ -128,6 +178,7 @@ struct RegisterGroups: OptionSet, Sendable {
     init(_ features: CPUFeatures) {
         var groups: RegisterGroups = []
         if features.hasPointerAuthentication { groups.insert(.pointerAuthentication) }
+        if features.hasAuxiliaryRegisters { groups.insert(.auxiliary) }
         if features.hasHCRX { groups.insert(.hcrx) }
         if features.hasFineGrainedTraps { groups.insert(.fineGrainedTraps) }
         if features.hasActivityMonitorTraps { groups.insert(.activityMonitorTraps) }

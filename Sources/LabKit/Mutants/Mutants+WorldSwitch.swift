@@ -12,19 +12,27 @@ extension Mutants {
     static let worldSwitch: [Mutant] = [
         .left(
             "register-not-saved", .worldSwitch, "Guest/WorldSwitch.swift",
-            out: "put(.ttbr0, .ttbr0EL1, .ttbr1EL1)",
+            out: "put(.ttbr0, .ttbr0EL1, .ttbr1EL1, context, on: processor)",
             "The host's page tables are lost."),
         .left(
             "register-not-restored", .worldSwitch, "Guest/WorldSwitch.swift",
-            out: "get(.par, .parEL1, .tpidrEL1)",
+            out: "get(.tpidrEL1, .tpidrEL1, .tpidrEL0, context, on: processor)",
             "A world reads a register of the other."),
         .left(
             "key-not-restored", .worldSwitch, "Guest/WorldSwitch.swift",
-            out: "get(.apdbLo, .apdbKeyLo, .apdbKeyHi)",
+            out: "get(.apdbLo, .apdbKeyLo, .apdbKeyHi, context, on: processor)",
             "A world signs pointers with a key of the other."),
         .left(
+            "guest-status-left", .worldSwitch, "Guest/WorldSwitch.swift",
+            out: "processor.write(.farEL1, 0)",
+            "The host reads at which address a guest faulted."),
+        .left(
+            "auxiliary-not-restored", .worldSwitch, "Guest/WorldSwitch.swift",
+            out: "get(.afsr0, .afsr0EL1, .afsr1EL1, context, on: processor)",
+            "A world reads a register of the other that only some CPUs have."),
+        .left(
             "stack-not-saved", .worldSwitch, "Guest/WorldSwitch.swift",
-            out: "put(.csselr, .csselrEL1, .spEL0)",
+            out: "put(.spEL1, .spEL1, .spEL0, context, on: processor)",
             "A world's stack pointer is lost."),
         .left(
             "guest-without-stage2", .worldSwitch, "Guest/Hypervisor+WorldSwitch.swift",

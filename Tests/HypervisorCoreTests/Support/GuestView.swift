@@ -23,6 +23,10 @@ struct GuestView {
         .amairEL1, .vbarEL1, .contextidrEL1, .cntkctlEL1, .parEL1, .tpidrEL1, .tpidrEL0, .tpidrroEL0, .spEL1, .elrEL1,
         .spsrEL1, .mdscrEL1, .csselrEL1,
     ]
+    /// Those of them that many CPUs do not have.
+    static let auxiliary: Set<SystemRegister> = [.afsr0EL1, .afsr1EL1, .amairEL1]
+    /// Those that exceptions and address translations write.
+    static let status: Set<SystemRegister> = [.esrEL1, .farEL1, .elrEL1, .spsrEL1, .parEL1]
     static let keys: [SystemRegister] = [
         .apiaKeyLo, .apiaKeyHi, .apibKeyLo, .apibKeyHi, .apdaKeyLo, .apdaKeyHi, .apdbKeyLo, .apdbKeyHi, .apgaKeyLo,
         .apgaKeyHi,
@@ -36,8 +40,11 @@ struct GuestView {
         seen.programCounter = page.programCounter(on: cpu)
         seen.processorState = page.state(on: cpu).bits
         seen.stackPointerEL0 = cpu.read(.spEL0)
-        seen.system = Self.system.map { cpu.read($0) }
-        if CPUFeatures(of: cpu).hasPointerAuthentication { seen.keys = Self.keys.map { cpu.read($0) } }
+        let hasAuxiliary = CPUFeatures(cpu.machine.configuration.identification).hasAuxiliaryRegisters
+        for (index, name) in Self.system.enumerated() where hasAuxiliary || !Self.auxiliary.contains(name) {
+            seen.system[index] = cpu.read(name)
+        }
+        if CPUFeatures(cpu.machine.configuration.identification).hasPointerAuthentication { seen.keys = Self.keys.map { cpu.read($0) } }
         if hasVectors {
             let own = cpu.machine.vectors[cpu.index]
             let visible = own.visible(max(1, Int(due.vectorLength)))
@@ -63,7 +70,7 @@ struct GuestView {
         page.setState(ProcessorState(bits: registers.processorState), on: cpu)
         cpu.write(.spEL0, registers.stackPointerEL0)
         for (name, value) in zip(Self.system, registers.system) { cpu.write(name, value) }
-        if CPUFeatures(of: cpu).hasPointerAuthentication {
+        if CPUFeatures(cpu.machine.configuration.identification).hasPointerAuthentication {
             for (name, value) in zip(Self.keys, registers.keys) { cpu.write(name, value) }
         }
         if hasVectors { setVectors(registers) }
@@ -108,13 +115,13 @@ struct HostView {
 
     /// What is the host's own.
     private static func own(_ cpu: SimulatedCPU) -> [SystemRegister] {
-        let features = CPUFeatures(of: cpu)
+        let features = CPUFeatures(cpu.machine.configuration.identification)
         return GuestView.system + [.spEL0] + (features.hasPointerAuthentication ? GuestView.keys : [])
             + (features.hasSVE ? [.zcrEL1] : [])
     }
 
     init(_ cpu: SimulatedCPU) {
-        let isScalable = CPUFeatures(of: cpu).hasSVE
+        let isScalable = CPUFeatures(cpu.machine.configuration.identification).hasSVE
         let registers = Self.own(cpu) + Self.controls + (isScalable ? [.zcrEL2] : [])
         values = registers.reduce(into: [:]) { $0[$1] = cpu.read($1) }
         // Without scalable vectors there is nothing above v0…v31.
@@ -125,6 +132,8 @@ struct HostView {
     /// The first register that is not as it was.
     func difference(from before: HostView) -> String? {
         for (register, value) in values where before.values[register] != value {
+            // A kernel does not need these behind a call.
+            if GuestView.status.contains(register), value == 0 { continue }
             return "\(register) is \(hex(value)) where \(hex(before.values[register] ?? 0)) was"
         }
         return vectors == before.vectors ? nil : "vector registers are others"
