@@ -47,6 +47,11 @@ public struct EL2Processor: Processor {
         el2_store_release64(address.rawValue, value)
     }
 
+    /// LDAXR and STLXR.
+    public func exchange64(_ address: Address<HypervisorVirtual>, _ expected: UInt64, for value: UInt64) -> Bool {
+        el2_exchange64(address.rawValue, expected, value)
+    }
+
     /// LDR of a word.
     public func load32(_ address: Address<HypervisorVirtual>) -> UInt32 { el2_load32(address.rawValue) }
 

@@ -62,6 +62,9 @@ public protocol Processor: Sendable {
     func loadAcquire64(_ address: Address<HypervisorVirtual>) -> UInt64
     /// Writes 8 bytes after everything before.
     func storeRelease64(_ address: Address<HypervisorVirtual>, _ value: UInt64)
+    /// Writes 8 bytes if they are what is expected, in one step: after everything before, and before everything
+    /// that follows. Whether it has.
+    func exchange64(_ address: Address<HypervisorVirtual>, _ expected: UInt64, for value: UInt64) -> Bool
     /// Reads 4 bytes at a multiple of 4, as one access.
     func load32(_ address: Address<HypervisorVirtual>) -> UInt32
     /// Writes 4 bytes at a multiple of 4, as one access.

@@ -41,6 +41,16 @@ public struct SimulatedCPU: Processor {
     /// Writes as all stores do.
     public func storeRelease64(_ address: Address<HypervisorVirtual>, _ value: UInt64) { store64(address, value) }
 
+    /// Reads and perhaps writes, in one step of the schedule.
+    public func exchange64(_ address: Address<HypervisorVirtual>, _ expected: UInt64, for value: UInt64) -> Bool {
+        machine.step(index)
+        machine.orderHandOver(index, address.rawValue, .acquired)
+        guard machine.load(index, address.rawValue, size: 8) == expected else { return false }
+        machine.orderHandOver(index, address.rawValue, .released)
+        machine.store(index, address.rawValue, value, size: 8)
+        return true
+    }
+
     /// Reads 4 bytes through EL2's tables; a step of the schedule.
     public func load32(_ address: Address<HypervisorVirtual>) -> UInt32 {
         machine.step(index)

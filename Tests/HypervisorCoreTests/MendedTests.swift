@@ -3,6 +3,7 @@
 // Mistakes that were made once: each of these tests fails when its mending is taken out.
 
 import Arm
+import CBootProtocol
 import HypervisorInterface
 import Machine
 import SearchKit
@@ -46,16 +47,20 @@ struct MendedTests {
         let machine = bench.machine
         let vm = try bench.makeVM(.normal)
         let runner = Address<HostPhysical>(HostBench.vcpuBlock << pageShift + VCPUPage.Field.runner.rawValue)
+        func isKept() -> Bool {
+            let data = machine.peek(runner) ?? 0
+            return data == 0 || machine.peek(Address(data + UInt64(MARTLET_PERCPU_CLAIM_KEPT))) != 0
+        }
         var wasRunning = false
         var isGone = false
         func endIfIdle() {
-            guard wasRunning, !isGone, machine.peek(runner) == 0 else { return }
+            guard wasRunning, !isGone, isKept() else { return }
             isGone = true
             _ = bench.destroy(vm, on: 1)
         }
         machine.beforeStep = { cpu in
             guard cpu.index == 0 else { return }
-            if machine.peek(runner) == 1 { wasRunning = true }
+            if !isKept() { wasRunning = true }
             endIfIdle()
         }
         #expect(bench.run(vm).exit == .interrupt)

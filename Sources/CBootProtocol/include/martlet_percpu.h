@@ -36,6 +36,11 @@
 #define MARTLET_PERCPU_POWER_CONTEXT 0x90
 /* The vCPU page of the guest that this CPU runs. */
 #define MARTLET_PERCPU_VCPU 0x98
+/* The claim of a vCPU that this CPU has run last (KeptClaim): the VM's handle and the vCPU's index, the VM's page and
+ * the vCPU's, and the latter once more while the claim is kept and nobody runs it. */
+#define MARTLET_PERCPU_CLAIM 0xa0
+#define MARTLET_PERCPU_CLAIM_PAGES 0xb0
+#define MARTLET_PERCPU_CLAIM_KEPT 0xc0
 /* The host's EL1 state while a guest runs: one word a register. */
 #define MARTLET_PERCPU_HOST_CONTEXT 0x100
 /* How often its guests have left for the host: a word for each reason. */

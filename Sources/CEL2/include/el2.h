@@ -44,6 +44,13 @@ EL2_INLINE void el2_store_release64(el2_u64 address, el2_u64 value)
     __atomic_store_n((volatile el2_u64 *)address, value, __ATOMIC_RELEASE);
 }
 
+/* Whether the word was what is expected, and is something else now. */
+EL2_INLINE _Bool el2_exchange64(el2_u64 address, el2_u64 expected, el2_u64 value)
+{
+    return __atomic_compare_exchange_n((volatile el2_u64 *)address, &expected, value, 0, __ATOMIC_ACQ_REL,
+                                       __ATOMIC_RELAXED);
+}
+
 EL2_INLINE unsigned char el2_load8(el2_u64 address) { return *(volatile unsigned char *)address; }
 EL2_INLINE void el2_store8(el2_u64 address, unsigned char value) { *(volatile unsigned char *)address = value; }
 

@@ -52,28 +52,27 @@ extension Hypervisor {
     func run(
         _ cpu: Int, _ data: Address<HypervisorVirtual>, _ frame: inout HostFrame, on processor: P
     ) throws(CallStatus) {
-        guard let handle = VMHandle(alleged: frame.x[1]) else { throw .notFound }
         guard let arguments = RunArguments(frame.x[3], completion: frame.x[4]) else { throw .invalidParameter }
         // A guest must not inherit streaming mode; a kernel is never in it when it calls.
         if features.hasSME, processor.read(.svcr) & 1 != 0 { throw .denied }
-        let index = frame.x[2]
-        let claim = try memory.withLock(on: processor) { state throws(CallStatus) in
-            try state.claim(handle, index: index, cpu: cpu, on: processor)
+        let claim = KeptClaim(data)
+        var guest: RunningGuest
+        if let again = claim.takeUp(frame.x[1], index: frame.x[2], on: processor) {
+            guest = RunningGuest(vm: again.vm, vcpu: again.vcpu, index: frame.x[2])
+        } else {
+            guest = try self.claim(frame.x[1], index: frame.x[2], data, on: processor)
         }
-        var guest = RunningGuest(vm: claim.vm, vcpu: claim.vcpu, index: index)
         let left: LeftState
-        if claim.power == .off {
-            _ = guest.leave(.cpuOff)
+        if guest.exit == .cpuOff {
             left = LeftState(of: guest.vcpu, in: guest.vm, on: processor)
         } else {
-            if claim.power == .starting { start(guest.vcpu, on: processor) }
             left = switchAndRun(&guest, arguments, cpu, data, &frame, on: processor)
         }
         let exit = guest.exit
         if exit.endsGuest { end(&guest, on: processor) }
         // The VM may be gone as soon as the claim ends.
         let kind = guest.kind(on: processor)
-        guest.release(on: processor)
+        claim.keep(guest.vcpu, on: processor)
         ExitCounters(data).add(exit, on: processor)
         frame.x[1] = exit.rawValue
         frame.x[2] = guest.x2
@@ -89,6 +88,25 @@ extension Hypervisor {
             frame.x[10] = left.timer.control & 7 == 5 ? 5 : 0
             frame.x[11] = 0
         }
+    }
+
+    /// Claims a vCPU that this CPU did not keep.
+    /// - Returns: the vCPU; if it is off, with that as its exit.
+    @inline(never)
+    private func claim(
+        _ number: UInt64, index: UInt64, _ data: Address<HypervisorVirtual>, on processor: P
+    ) throws(CallStatus) -> RunningGuest {
+        guard let handle = VMHandle(alleged: number) else { throw .notFound }
+        let claim = try memory.withLock(on: processor) { state throws(CallStatus) in
+            try state.claim(handle, index: index, data: data, on: processor)
+        }
+        var guest = RunningGuest(vm: claim.vm, vcpu: claim.vcpu, index: index)
+        switch claim.power {
+        case .on: break
+        case .off: _ = guest.leave(.cpuOff)
+        case .starting: start(guest.vcpu, on: processor)
+        }
+        return guest
     }
 
     /// The guest never goes on.

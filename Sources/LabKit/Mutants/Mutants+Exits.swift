@@ -49,7 +49,7 @@ extension Mutants {
             "A signed load gives a positive number."),
         .value(
             "pending-start-lost", .worldSwitch, "Guest/Hypervisor+Run.swift",
-            "if «claim.power == .starting» {", is: "false",
+            "case .starting: «start(guest.vcpu, on: processor)»", is: "break",
             "A vCPU that the guest starts does not begin where the guest said."),
         .value(
             "ends-unnoticed", .worldSwitch, "Guest/Hypervisor+Run.swift",

@@ -97,6 +97,38 @@ extension Mutants {
             "run-twice", .ownership, "Guest/RunningGuest.swift",
             "vcpu.isIdle(on: processor) || isWithout(.runsAreExclusive)",
             "Two CPUs run one vCPU."),
+        .value(
+            "taken-while-running", .ownership, "Guest/RunningGuest.swift",
+            "KeptClaim(Address(runner)).takeAway(self, on: processor)", is: "true",
+            "A VM is ended, or another CPU runs a vCPU, while a CPU runs it."),
+        .unchecked(
+            "kept-claim-of-another", .ownership, "Guest/RunningGuest.swift",
+            "own == index",
+            "The host runs another vCPU than it says."),
+        .unchecked(
+            "kept-claim-of-another-machine", .ownership, "Guest/RunningGuest.swift",
+            "handle == number",
+            "The host runs another VM than it says."),
+        .value(
+            "taken-up-though-taken-away", .ownership, "Guest/RunningGuest.swift",
+            "«processor.exchange64(place(MARTLET_PERCPU_CLAIM_KEPT), base, for: 0)» else", is: "true",
+            "A CPU runs a vCPU that another has, or that is no more."),
+        .unchecked(
+            "taken-up-though-off", .ownership, "Guest/RunningGuest.swift",
+            "vcpu.load(.power, on: processor) == VCPUPage.Power.on.rawValue",
+            "A vCPU runs on that another one has turned off."),
+        .unchecked(
+            "taken-up-before-any", .ownership, "Guest/RunningGuest.swift",
+            "base != 0",
+            "What a CPU keeps that has claimed nothing is taken for a vCPU."),
+        .unchecked(
+            "taken-up-though-over", .ownership, "Guest/RunningGuest.swift",
+            "vm.load(.isOver, on: processor) == 0 || isWithout(.endsAreFinal)",
+            "The host runs a protected guest on after it has switched itself off."),
+        .left(
+            "kept-beside-another", .ownership, "Guest/RunningGuest.swift",
+            out: "KeptClaim(data).giveUp(on: processor)",
+            "Nobody can run a vCPU whose claim a CPU has forgotten."),
         .left(
             "never-has-run", .ownership, "Guest/RunningGuest.swift",
             out: "vm.store(.hasRun, 1, on: processor)",
