@@ -251,7 +251,8 @@ guest_leave:
         ldp     x29, x30, [sp], #96
         ret
 
-// u64 martlet_enter_guest(u64 vcpu): x0 = vCPU page; returns 0, 1 or 2 when it is back. EL2's code keeps
+// u64 martlet_enter_guest(u64 vcpu): x0 = vCPU page, which is in the CPU's data page too (MARTLET_PERCPU_VCPU);
+// returns 0, 1 or 2 when it is back. EL2's code keeps
 // nothing in x18, so that the guest's may stay there.
         .global martlet_enter_guest
 martlet_enter_guest:
@@ -261,8 +262,6 @@ martlet_enter_guest:
         stp     x23, x24, [sp, #48]
         stp     x25, x26, [sp, #64]
         stp     x27, x28, [sp, #80]
-        mrs     x1, tpidr_el2
-        str     x0, [x1, #MARTLET_PERCPU_VCPU]
         ldr     x30, [x0, #240]
         ldp     x2, x3, [x0, #MARTLET_VCPU_PC]
         msr     elr_el2, x2

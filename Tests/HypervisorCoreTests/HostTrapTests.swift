@@ -110,6 +110,24 @@ struct HostTrapTests {
         #expect(bench.call(.counter, Counter.hostSystemRegistersRefused.rawValue).x1 == 1)
     }
 
+    @Test("ICC_SRE_EL1 can be read by the host, and is not the host's")
+    func interruptInterfaceEnable() throws {
+        let bench = try HostBench.finalised()
+        let cpu = bench.machine[cpu: 0]
+        let access: UInt64 = 0x18 << 26 | 1 << 25 | 3 << 20 | 5 << 17 | 12 << 10 | 12 << 1
+        #expect(cpu.read(.iccSreEL2) & 1 << 3 == 0, "both come to EL2")
+        let read = deliver(bench, HostAbort(esr: access | 3 << 5 | 1, hpfar: 0, far: 0), from: 5)
+        #expect(read.x[3] == 7)
+        #expect(read.programCounter == 0xFFFF_8000_0000_1238)
+        let write = deliver(bench, HostAbort(esr: access | 3 << 5, hpfar: 0, far: 0), from: 5)
+        #expect(write.programCounter == 0xFFFF_8000_0000_1238)
+        #expect(cpu.read(.iccSreEL1) == 7)
+        #expect(bench.call(.counter, Counter.hostSystemRegistersRefused.rawValue).x1 == 0)
+        // Of one that is like it, nothing.
+        let other = deliver(bench, HostAbort(esr: access ^ 1 << 17 | 3 << 5 | 1, hpfar: 0, far: 0), from: 5)
+        #expect(other.programCounter == cpu.read(.vbarEL1) + 0x200)
+    }
+
     @Test("Devices are mapped when they are touched, 2 MiB at once where nothing else lies there")
     func devices() throws {
         let bench = try HostBench.finalised()

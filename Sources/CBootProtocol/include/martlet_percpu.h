@@ -20,7 +20,7 @@
 #define MARTLET_PERCPU_VBAR 0x40
 /* Iterations of the branch-history loop, for the vectors that have one. */
 #define MARTLET_PERCPU_BHB_LOOP 0x48
-/* Set while the frame below the stack's top holds a host to return to. */
+/* Not zero while the frame below the stack's top holds a host to return to. */
 #define MARTLET_PERCPU_HAS_HOST 0x50
 /* What the panic entry saves. */
 #define MARTLET_PERCPU_PANIC_SP 0x58
@@ -34,12 +34,11 @@
 #define MARTLET_PERCPU_POWER 0x80
 #define MARTLET_PERCPU_POWER_ENTRY 0x88
 #define MARTLET_PERCPU_POWER_CONTEXT 0x90
-/* The vCPU page of the guest that this CPU runs. */
-#define MARTLET_PERCPU_VCPU 0x98
-/* The claim of a vCPU that this CPU has run last (KeptClaim): the VM's handle and the vCPU's index, the VM's page and
- * the vCPU's, and the latter once more while the claim is kept and nobody runs it. */
+/* The vCPU that this CPU runs or has run last (KeptClaim): its VM's handle and its index, the frame of its VM's page
+ * and its own page, and the latter once more while its claim is kept and nobody runs it. */
 #define MARTLET_PERCPU_CLAIM 0xa0
-#define MARTLET_PERCPU_CLAIM_PAGES 0xb0
+#define MARTLET_PERCPU_VM 0xb0
+#define MARTLET_PERCPU_VCPU 0xb8
 #define MARTLET_PERCPU_CLAIM_KEPT 0xc0
 /* The host's EL1 state while a guest runs: one word a register. */
 #define MARTLET_PERCPU_HOST_CONTEXT 0x100

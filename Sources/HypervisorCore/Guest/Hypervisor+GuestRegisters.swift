@@ -7,7 +7,7 @@ import HypervisorInterface
 import Machine
 
 /// A trapped MRS or MSR, decoded (ESR_ELx, ISS of class 0x18).
-private struct RegisterAccess {
+struct RegisterAccess {
     let bits: UInt64
 
     var isRead: Bool { bits & 1 == 1 }
@@ -17,6 +17,14 @@ private struct RegisterAccess {
     var op1: UInt64 { (bits >> 14) & 7 }
     var op2: UInt64 { (bits >> 17) & 7 }
     var op0: UInt64 { (bits >> 20) & 3 }
+
+    /// ICC_SRE_EL1.
+    var isInterruptInterfaceEnable: Bool {
+        switch (op0, op1, crn, crm, op2) {
+        case (3, 0, 12, 12, 5): true
+        default: false
+        }
+    }
 }
 
 extension Hypervisor {

@@ -83,35 +83,29 @@ extension Hypervisor {
 
     /// Loads the virtual interface, all of which is zero while the host runs; x5…x8 of the frame become
     /// the list registers that are used.
-    /// - Returns: the host's ICC_SRE_EL1.
     @inline(__always)
     func loadInterruptInterface(
         _ arguments: RunArguments, _ vcpu: VCPUPage, _ frame: inout HostFrame, on processor: P
-    ) -> UInt64 {
+    ) {
         if arguments.listRegisters == 0 {
             (frame.x[5], frame.x[6]) = (0, 0)
             (frame.x[7], frame.x[8]) = (0, 0)
         } else {
             loadListRegisters(arguments.listRegisters, &frame, on: processor)
         }
-        guard groups.contains(.interruptInterface) else { return 0 }
-        let host = processor.read(.iccSreEL1)
-        if host != 7 { processor.write(.iccSreEL1, 7) }
-        processor.write(.iccSreEL2, snapshot.iccSre & ~8)
+        guard groups.contains(.interruptInterface) else { return }
         processor.write(.ichVmcrEL2, vcpu.load(.vmcr, on: processor))
         loadActivePriorities(vcpu, on: processor)
         // En; EOIcount begins at zero.
         processor.write(.ichHcrEL2, 1 | arguments.interface.rawValue)
-        return host
     }
 
     /// Takes the interface's state back and leaves nothing in it. x5…x8 of the frame become the list
     /// registers.
-    /// - Parameter host: its ICC_SRE_EL1.
     /// - Returns: `LeftState.interface`.
     @inline(__always)
     func storeInterruptInterface(
-        _ host: UInt64, _ arguments: RunArguments, _ vcpu: VCPUPage, _ frame: inout HostFrame, on processor: P
+        _ arguments: RunArguments, _ vcpu: VCPUPage, _ frame: inout HostFrame, on processor: P
     ) -> UInt64 {
         guard groups.contains(.interruptInterface), !isWithout(.interfacesAreEmptied) else {
             return vcpu.load(.vmcr, on: processor)
@@ -123,8 +117,6 @@ extension Hypervisor {
         vcpu.store(.vmcr, vmcr, on: processor)
         processor.write(.ichVmcrEL2, 0)
         storeActivePriorities(vcpu, on: processor)
-        processor.write(.iccSreEL2, snapshot.iccSre)
-        if host != 7 { processor.write(.iccSreEL1, host) }
         return vmcr | ((control >> 27) & 0x1F) << 32
     }
 

@@ -52,13 +52,15 @@ extension Hypervisor {
     func run(
         _ cpu: Int, _ data: Address<HypervisorVirtual>, _ frame: inout HostFrame, on processor: P
     ) throws(CallStatus) {
-        guard let arguments = RunArguments(frame.x[3], completion: frame.x[4]) else { throw .invalidParameter }
+        guard let arguments = RunArguments(frame.x[3], completion: frame.x[4]) else {
+            throw refusal(.invalidParameter)
+        }
         // A guest must not inherit streaming mode; a kernel is never in it when it calls.
-        if features.hasSME, processor.read(.svcr) & 1 != 0 { throw .denied }
+        if features.hasSME, processor.read(.svcr) & 1 != 0 { throw refusal(.denied) }
         let claim = KeptClaim(data)
         var guest: RunningGuest
         if let again = claim.takeUp(frame.x[1], index: frame.x[2], on: processor) {
-            guest = RunningGuest(vm: again.vm, vcpu: again.vcpu, index: frame.x[2])
+            guest = RunningGuest(vm: again.vm, vcpu: again.vcpu, index: frame.x[2], .kept)
         } else {
             guest = try self.claim(frame.x[1], index: frame.x[2], data, on: processor)
         }
@@ -90,17 +92,20 @@ extension Hypervisor {
         }
     }
 
+    /// Why there is no run: before EL2 is final there is no such call. A CPU keeps no claim by then either.
+    private func refusal(_ status: CallStatus) -> CallStatus { isFinal ? status : .notSupported }
+
     /// Claims a vCPU that this CPU did not keep.
     /// - Returns: the vCPU; if it is off, with that as its exit.
     @inline(never)
     private func claim(
         _ number: UInt64, index: UInt64, _ data: Address<HypervisorVirtual>, on processor: P
     ) throws(CallStatus) -> RunningGuest {
-        guard let handle = VMHandle(alleged: number) else { throw .notFound }
+        guard isFinal, let handle = VMHandle(alleged: number) else { throw refusal(.notFound) }
         let claim = try memory.withLock(on: processor) { state throws(CallStatus) in
             try state.claim(handle, index: index, data: data, on: processor)
         }
-        var guest = RunningGuest(vm: claim.vm, vcpu: claim.vcpu, index: index)
+        var guest = RunningGuest(vm: claim.vm, vcpu: claim.vcpu, index: index, .claimed)
         switch claim.power {
         case .on: break
         case .off: _ = guest.leave(.cpuOff)
@@ -135,15 +140,15 @@ extension Hypervisor {
         _ guest: inout RunningGuest, _ arguments: RunArguments, _ cpu: Int, _ data: Address<HypervisorVirtual>,
         _ frame: inout HostFrame, on processor: P
     ) -> LeftState {
-        let abort = complete(arguments, guest.vcpu, on: processor)
+        complete(arguments, guest.vcpu, on: processor)
         // From here to the way back a panic has no host to return to.
         processor.store64(data.advanced(by: UInt64(MARTLET_PERCPU_HAS_HOST)), 0)
         let groups = groups
         let profiling = groups.isDisjoint(with: .recording) ? nil : ProfilingControls(stoppedOn: processor, groups)
         let counters = PerformanceCounters(stoppedOn: processor, groups, for: guest.kind(on: processor))
         loadGuest(guest, cpu, data, on: processor)
-        let host = loadInterruptInterface(arguments, guest.vcpu, &frame, on: processor)
-        if let abort { injectExternalAbort(abort, guest.vcpu, on: processor) }
+        loadInterruptInterface(arguments, guest.vcpu, &frame, on: processor)
+        if arguments.request.contains(.injectExternalAbort) { injectPendingAbort(guest.vcpu, on: processor) }
         while true {
             let exception = processor.enterGuest(guest.vcpu.base)
             if !P.answersQuickly, exception == .synchronous {
@@ -173,12 +178,13 @@ extension Hypervisor {
                 break
             }
         }
-        let interface = storeInterruptInterface(host, arguments, guest.vcpu, &frame, on: processor)
+        let interface = storeInterruptInterface(arguments, guest.vcpu, &frame, on: processor)
         if guest.hasVectors, !isWithout(.hostVectorsComeBack) { restoreHostVectors(guest.vcpu, data, on: processor) }
         let timer = loadHost(guest, data, on: processor)
         counters.resume(on: processor, groups, after: guest.kind(on: processor))
         profiling?.resume(on: processor, groups)
-        processor.store64(data.advanced(by: UInt64(MARTLET_PERCPU_HAS_HOST)), 1)
+        // Any value but zero will do.
+        processor.store64(data.advanced(by: UInt64(MARTLET_PERCPU_HAS_HOST)), data.rawValue)
         return LeftState(interface: interface, timer: timer)
     }
 

@@ -35,7 +35,8 @@ extension Hypervisor {
         processor.barrier(.contextSynchronisation)
         // Two vCPUs have translations of their own under one VMID, and this CPU's TLB cannot tell
         // whose they are.
-        if guest.vm.load(.lastRan, at: UInt64(truncatingIfNeeded: cpu), on: processor) != guest.index &+ 1,
+        if guest.origin == .claimed,
+            guest.vm.load(.lastRan, at: UInt64(truncatingIfNeeded: cpu), on: processor) != guest.index &+ 1,
             !isWithout(.translationsAreOnesOwn)
         {
             processor.invalidateLocalGuest()

@@ -111,20 +111,17 @@ extension FaultKind {
 }
 
 extension Hypervisor {
-    /// Takes what the last exit left, once: completes it if the host says so, and forgets it otherwise.
-    /// - Returns: the abort that the host asks for in its place, which needs the guest's registers.
+    /// Takes what the last exit left, once: completes it if the host says so, and forgets it otherwise. An abort in its
+    /// place needs the guest's registers, and comes later.
     @inline(__always)
-    func complete(_ arguments: RunArguments, _ vcpu: VCPUPage, on processor: P) -> AbortKind? {
+    func complete(_ arguments: RunArguments, _ vcpu: VCPUPage, on processor: P) {
         let bits = vcpu.load(.pending, on: processor)
-        if bits == 0, !isWithout(.abortsAreOwed) { return nil }
+        if bits == 0 || arguments.request.contains(.injectExternalAbort) { return }
         if !isWithout(.accessesCompleteOnce) { vcpu.store(.pending, PendingAccess.nothing.bits, on: processor) }
-        if arguments.request.isEmpty { return nil }
+        if arguments.request.isEmpty { return }
         // What devices are read by.
-        if bits >> 32 == 1, !arguments.request.contains(.injectExternalAbort) {
-            load(DecodedAccess(pending: bits), arguments, vcpu, on: processor)
-            return nil
-        }
-        return completeOther(bits, arguments, vcpu, on: processor)
+        if bits >> 32 == 1 { return load(DecodedAccess(pending: bits), arguments, vcpu, on: processor) }
+        completeOther(bits, arguments, vcpu, on: processor)
     }
 
     /// The guest has loaded what the host says.
@@ -137,16 +134,21 @@ extension Hypervisor {
     @inline(never)
     private func completeOther(
         _ bits: UInt64, _ arguments: RunArguments, _ vcpu: VCPUPage, on processor: P
-    ) -> AbortKind? {
-        let pending = PendingAccess(bits: bits)
-        if arguments.request.contains(.injectExternalAbort) {
-            return pending.abort ?? (isWithout(.abortsAreOwed) ? .data : nil)
-        }
-        switch pending {
+    ) {
+        switch PendingAccess(bits: bits) {
         case .nothing, .fault: break
         case .store, .maintenance: vcpu.skipInstruction(on: processor)
         case .load(let access): load(access, arguments, vcpu, on: processor)
         }
-        return nil
+    }
+
+    /// The abort that the host asks for in the place of what the last exit left, if that can be aborted. The
+    /// guest's registers are loaded.
+    @inline(never)
+    func injectPendingAbort(_ vcpu: VCPUPage, on processor: P) {
+        let abort = PendingAccess(bits: vcpu.load(.pending, on: processor)).abort
+        if !isWithout(.accessesCompleteOnce) { vcpu.store(.pending, PendingAccess.nothing.bits, on: processor) }
+        guard let abort = abort ?? (isWithout(.abortsAreOwed) ? .data : nil) else { return }
+        injectExternalAbort(abort, vcpu, on: processor)
     }
 }

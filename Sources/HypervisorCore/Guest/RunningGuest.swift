@@ -21,6 +21,8 @@ struct RunningGuest: ~Copyable {
     let vm: VMPage
     let vcpu: VCPUPage
     let index: UInt64
+    /// Where the claim comes from.
+    let origin: Origin
     /// Whether its vector registers are loaded.
     var hasVectors = false
 
@@ -30,10 +32,19 @@ struct RunningGuest: ~Copyable {
     var x3: UInt64 = 0
     var x4: UInt64 = 0
 
-    init(vm: VMPage, vcpu: VCPUPage, index: UInt64) {
+    /// Whether this CPU has run another vCPU since.
+    enum Origin {
+        /// It may have.
+        case claimed
+        /// It has not.
+        case kept
+    }
+
+    init(vm: VMPage, vcpu: VCPUPage, index: UInt64, _ origin: Origin) {
         self.vm = vm
         self.vcpu = vcpu
         self.index = index
+        self.origin = origin
     }
 
     @inline(__always)
@@ -75,7 +86,7 @@ struct KeptClaim {
     func takeUp(_ number: UInt64, index: UInt64, on processor: some Processor) -> (vm: VMPage, vcpu: VCPUPage)? {
         let (handle, own) = processor.loadPair64(place(MARTLET_PERCPU_CLAIM))
         guard handle == number, own == index else { return nil }
-        let (frame, base) = processor.loadPair64(place(MARTLET_PERCPU_CLAIM_PAGES))
+        let (frame, base) = processor.loadPair64(place(MARTLET_PERCPU_VM))
         // Of a CPU that has claimed nothing yet all words are zero.
         guard base != 0, processor.exchange64(place(MARTLET_PERCPU_CLAIM_KEPT), base, for: 0) else { return nil }
         let (vm, vcpu) = (VMPage(Frame(frame)), VCPUPage(base: Address(base)))
@@ -91,7 +102,7 @@ struct KeptClaim {
     /// Notes a new claim. The memory lock is held.
     func note(_ number: UInt64, index: UInt64, _ vm: VMPage, _ vcpu: VCPUPage, on processor: some Processor) {
         processor.storePair64(place(MARTLET_PERCPU_CLAIM), number, index)
-        processor.storePair64(place(MARTLET_PERCPU_CLAIM_PAGES), vm.frame.number, vcpu.base.rawValue)
+        processor.storePair64(place(MARTLET_PERCPU_VM), vm.frame.number, vcpu.base.rawValue)
     }
 
     /// A run is over. What has been written to the vCPU's page comes before that for whoever has the claim next, and

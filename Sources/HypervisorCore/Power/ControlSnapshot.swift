@@ -52,6 +52,8 @@ public struct ControlSnapshot: ~Copyable, Sendable {
         hostConfiguration = HypervisorConfiguration(bits: values[0]).protectingHost().bits
         // The host's performance counters stand still at EL2 (HPMD, HCCD).
         values[2] |= 1 << 17 | 1 << 23
+        // Nobody but EL2 touches ICC_SRE_EL1 (Enable), so that host and guests can have the same one.
+        values[6] &= ~(1 << 3)
         self.values = values
     }
 
@@ -70,9 +72,8 @@ public struct ControlSnapshot: ~Copyable, Sendable {
         protect(on: processor)
     }
 
-    /// The host's MDCR_EL2 and ICC_SRE_EL2.
+    /// The host's MDCR_EL2.
     var mdcr: UInt64 { values[2] }
-    var iccSre: UInt64 { values[6] }
     /// ZCR_EL2; 0 without SVE.
     var vectorControl: UInt64 { values[7] }
     /// MPAM2_EL2.
@@ -105,8 +106,17 @@ public struct ControlSnapshot: ~Copyable, Sendable {
         if groups.contains(.mpam) { processor.write(.mpam2EL2, values[10]) }
     }
 
+    /// ICC_SRE_EL1 of the host and of guests: SRE, and DFB and DIB, which follow EL2's or EL3's.
+    static var systemRegistersOnly: UInt64 { 7 }
+
     /// Turns the host's stage-2 and traps on. VTCR_EL2 and VTTBR_EL2 hold the host's already.
     func protect(on processor: some Processor) {
+        if features.hasGICSystemRegisters {
+            processor.write(.iccSreEL2, values[6])
+            // SRE of EL2 allows that of EL1 (IHI 0069, ICC_SRE_EL1).
+            processor.barrier(.contextSynchronisation)
+            processor.write(.iccSreEL1, Self.systemRegistersOnly)
+        }
         processor.write(.mdcrEL2, values[2])
         processor.write(.hcrEL2, hostConfiguration)
         // Later instructions at EL1 and EL0 are translated; the exception return would do as well,

@@ -25,7 +25,7 @@ extension Hypervisor {
     @inline(__always)
     public func isRun(_ frame: HostFrame) -> Bool {
         FunctionID(register: frame.x[0]).rawValue == HostCall.runVCPU.rawValue
-            && ExceptionSyndrome(bits: frame.syndrome).isPlainHypervisorCall && isFinal
+            && ExceptionSyndrome(bits: frame.syndrome).isPlainHypervisorCall
     }
 
     /// Answers `HostCall.runVCPU`.
@@ -52,6 +52,13 @@ extension Hypervisor {
             firmwareCall(cpu, &frame, immediate: syndrome.immediate, on: processor)
         case .dataAbortLower, .instructionAbortLower:
             hostAbort(syndrome, cpu, &frame, on: processor)
+        case .systemRegister where RegisterAccess(bits: syndrome.bits).isInterruptInterfaceEnable:
+            // ICC_SRE_EL1, which a kernel looks at when a CPU starts: system registers only, always.
+            let access = RegisterAccess(bits: syndrome.bits)
+            if access.isRead, access.target < 31 {
+                frame.x[Int(truncatingIfNeeded: access.target)] = processor.read(.iccSreEL1)
+            }
+            frame.skipInstruction()
         case .systemRegister, .wfx, .vectorRegisters, .scalableVectors, .unknown, .instructionAbortSame, .dataAbortSame,
             nil:
             // Implementation defined and auxiliary registers (HCR_EL2.TIDCP, TACR), and anything

@@ -33,11 +33,14 @@ extension Mutants {
             "The host gets a part of a value that belongs to the page before."),
         .left(
             "completed-twice", .worldSwitch, "Guest/PendingAccess.swift",
-            out: "vcpu.store(.pending, PendingAccess.nothing.bits, on: processor)",
+            out: """
+                «if !isWithout(.accessesCompleteOnce) { vcpu.store(.pending, PendingAccess.nothing.bits, on: processor) }»
+                        if arguments.request.isEmpty
+                """,
             "The host writes a guest's register at each run."),
         .value(
             "completed-unasked", .worldSwitch, "Guest/PendingAccess.swift",
-            "if «arguments.request.isEmpty» { return nil }", is: "false",
+            "if «arguments.request.isEmpty» { return }", is: "false",
             "An access counts as done that nobody did."),
         .value(
             "load-too-wide", .worldSwitch, "Guest/PendingAccess.swift",

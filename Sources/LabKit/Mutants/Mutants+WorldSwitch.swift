@@ -23,6 +23,10 @@ extension Mutants {
             out: "get(.apdbLo, .apdbKeyLo, .apdbKeyHi, context, on: processor)",
             "A world signs pointers with a key of the other."),
         .left(
+            "interface-switched-off", .worldSwitch, "Power/ControlSnapshot.swift",
+            out: "values[6] &= ~(1 << 3)",
+            "The host turns off the registers by which a guest gets its interrupts."),
+        .left(
             "guest-status-left", .worldSwitch, "Guest/WorldSwitch.swift",
             out: "processor.write(.farEL1, 0)",
             "The host reads at which address a guest faulted."),
