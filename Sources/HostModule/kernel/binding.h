@@ -14,4 +14,7 @@
 /* Reads the kernel's record of the levels that its CPUs were entered at (entry.c). */
 void martlet_read_boot_mode(u32 words[2]);
 
+/* What `martlet_kernel_clean` needs to know of the CPUs (memory.c). */
+void martlet_memory_init(void);
+
 #endif /* MARTLET_BINDING_H */

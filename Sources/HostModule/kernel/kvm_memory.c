@@ -122,9 +122,12 @@ int martlet_kernel_user_page_get(u64 address, u32 must_write, struct martlet_use
 void martlet_kernel_user_page_put(const struct martlet_user_page *page, u32 is_dirty)
 {
 	struct page *got = pfn_to_page(page->frame);
+	struct folio *folio = page_folio(got);
 
-	/* The guest's writes do not reach the process's page table. */
-	if (is_dirty)
+	/* The guest's writes do not reach the process's page table. Of anonymous memory no file has to know. */
+	if (is_dirty && folio_test_anon(folio))
+		folio_set_dirty(folio);
+	else if (is_dirty)
 		set_page_dirty_lock(got);
 	put_page(got);
 }

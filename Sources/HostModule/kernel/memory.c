@@ -107,14 +107,22 @@ int martlet_kernel_random(void *destination, u64 size)
 	return get_random_bytes_wait(destination, size);
 }
 
+/* Bytes of the smallest cache line of all CPUs. */
+static u64 cache_line __ro_after_init;
+
+/* The kernel searches its table for the sanitised CTR_EL0, which is not done again for each page. */
+void __init martlet_memory_init(void)
+{
+	cache_line = 4ul << ((read_sanitised_ftr_reg(SYS_CTR_EL0) >> 16) & 0xf);
+}
+
 /*
  * EL2 reads image, boot block and tables with its MMU off at first, that is from memory and not
- * from the caches (Arm ARM, D7.4.4). The kernel's own loop is not exported. The sanitised CTR_EL0
- * has the smallest line of all CPUs.
+ * from the caches (Arm ARM, D7.4.4). The kernel's own loop is not exported.
  */
 void martlet_kernel_clean(const void *start, u64 size)
 {
-	u64 line = 4ul << ((read_sanitised_ftr_reg(SYS_CTR_EL0) >> 16) & 0xf);
+	const u64 line = cache_line;
 	u64 address = (u64)start & ~(line - 1);
 	u64 end = (u64)start + size;
 

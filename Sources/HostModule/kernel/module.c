@@ -70,6 +70,7 @@ void martlet_kernel_log(enum martlet_log_level level, const u8 *text, u64 length
 
 static int __init martlet_init(void)
 {
+	martlet_memory_init();
 	return martlet_load();
 }
 module_init(martlet_init);
