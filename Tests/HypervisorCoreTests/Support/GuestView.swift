@@ -40,11 +40,12 @@ struct GuestView {
         seen.programCounter = page.programCounter(on: cpu)
         seen.processorState = page.state(on: cpu).bits
         seen.stackPointerEL0 = cpu.read(.spEL0)
-        let hasAuxiliary = CPUFeatures(cpu.machine.configuration.identification).hasAuxiliaryRegisters
-        for (index, name) in Self.system.enumerated() where hasAuxiliary || !Self.auxiliary.contains(name) {
+        let features = CPUFeatures(cpu.machine.configuration.identification)
+        let missing = features.hasAuxiliaryRegisters ? [] : Self.auxiliary
+        for (index, name) in Self.system.enumerated() where !missing.contains(name) {
             seen.system[index] = cpu.read(name)
         }
-        if CPUFeatures(cpu.machine.configuration.identification).hasPointerAuthentication { seen.keys = Self.keys.map { cpu.read($0) } }
+        if features.hasPointerAuthentication { seen.keys = Self.keys.map { cpu.read($0) } }
         if hasVectors {
             let own = cpu.machine.vectors[cpu.index]
             let visible = own.visible(max(1, Int(due.vectorLength)))
