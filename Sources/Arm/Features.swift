@@ -57,6 +57,9 @@ public struct CPUFeatures: Equatable, Sendable {
     public let hasGranule4K: Bool
     /// FEAT_S2FWB: a stage-2 can make memory write-back, whatever stage-1 says.
     public let hasForcedWriteBack: Bool
+    /// Whether a fetch finds what data accesses have left in the caches: a stage-2 forces write-back, and nothing has to
+    /// be cleaned to the point of unification (CTR_EL0.IDC).
+    public let fetchesFindData: Bool
     /// Whether any of AFSR0_EL1, AFSR1_EL1 and AMAIR_EL1 is implemented. On most CPUs they are RES0.
     public let hasAuxiliaryRegisters: Bool
 
@@ -80,6 +83,8 @@ public struct CPUFeatures: Equatable, Sendable {
         public var mmfr1: UInt64 = 0
         /// ID_AA64MMFR2_EL1.
         public var mmfr2: UInt64 = 0
+        /// CTR_EL0.
+        public var ctr: UInt64 = 0
         /// What AFSR0_EL1, AFSR1_EL1 and AMAIR_EL1 keep of what is written to them: no register identifies that.
         public var auxiliary: UInt64 = 0
 
@@ -128,6 +133,7 @@ public struct CPUFeatures: Equatable, Sendable {
         hasClearBranchHistory = field(id.isar2, 28) != 0
         hasGranule4K = field(id.mmfr0, 28) != 0xF
         hasForcedWriteBack = field(id.mmfr2, 40) != 0
+        fetchesFindData = field(id.mmfr2, 40) != 0 && id.ctr & (1 << 28) != 0
         hasAuxiliaryRegisters = id.auxiliary != 0
     }
 

@@ -18,6 +18,7 @@ extension CPUFeatures {
         registers.mmfr0 = processor.read(.idAA64MMFR0)
         registers.mmfr1 = processor.read(.idAA64MMFR1)
         registers.mmfr2 = processor.read(.idAA64MMFR2)
+        registers.ctr = processor.read(.ctrEL0)
         registers.auxiliary = Self.auxiliaryBits(of: processor)
         self.init(registers)
     }
@@ -25,6 +26,8 @@ extension CPUFeatures {
     /// Which bits of AFSR0_EL1, AFSR1_EL1 and AMAIR_EL1 can be set. They are as before afterwards; nothing is
     /// translated with an attribute that nobody chose, since no walk starts meanwhile.
     private static func auxiliaryBits(of processor: some Processor) -> UInt64 {
+        // With HCR_EL2.E2H those names are EL2's own registers. Such a machine is refused later.
+        guard processor.read(.hcrEL2) & (1 << 34) == 0 else { return ~0 }
         let control = processor.read(.tcrEL1)
         processor.write(.tcrEL1, control | WorldSwitch.noWalks)
         processor.barrier(.contextSynchronisation)

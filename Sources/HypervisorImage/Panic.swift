@@ -45,6 +45,8 @@ func answerAfterPanic(_ frame: inout HostFrame, on processor: EL2Processor) {
         default:
             break
         }
+    case .systemRegister where frame.isInterruptInterfaceEnable:
+        frame.answerInterruptInterfaceEnable(processor.read(.iccSreEL1))
     default:
         // An access that would need a decision.
         frame.refuseAfterPanic(on: processor)

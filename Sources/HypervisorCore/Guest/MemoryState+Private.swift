@@ -49,9 +49,10 @@ extension MemoryState {
     }
 
     /// What the host wrote last, by whatever alias, is in memory; no line of it stays in a cache where the guest
-    /// could find it, or lose to it, with its caches off. Where stage-2 forces write-back a guest's accesses never go
-    /// around the caches, so that zeroes may stay in them: the host has lost the pages, and what it invalidates
-    /// behind a stage-2 is cleaned as well (HCR_EL2.VM). They are cleaned when the pages go back.
+    /// could find it, or lose to it, with its caches off. Where stage-2 forces write-back, and fetches find what is in
+    /// caches, a guest's accesses never go around them, so that zeroes may stay there: the host has lost the pages, and
+    /// what it invalidates behind a stage-2 is cleaned as well (HCR_EL2.VM). They are cleaned when the pages go back.
+    /// What the host executed there no instruction cache keeps.
     private mutating func prepare(
         _ range: FrameRange<HostPhysical>, _ content: GuestContent, on processor: some GuestProcessor
     ) {
@@ -59,7 +60,7 @@ extension MemoryState {
         switch content {
         case .zero:
             if isWithout(.guestPagesAreZeroed) { break }
-            if features.hasForcedWriteBack {
+            if features.fetchesFindData {
                 processor.zeroPages(window)
             } else {
                 processor.zeroAndCleanPages(window)
@@ -73,7 +74,7 @@ extension MemoryState {
         }
         processor.barrier(.cacheMaintenanceComplete)
         closeWindow(window, on: processor)
-        if content == .kept { processor.invalidateInstructionCaches() }
+        processor.invalidateInstructionCaches()
     }
 
     /// Pages come back from a guest that cannot reach them any more, and have been wiped.

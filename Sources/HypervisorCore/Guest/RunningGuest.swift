@@ -159,9 +159,11 @@ extension VCPUPage {
 extension VMPage {
     /// Whether a CPU runs one of its vCPUs.
     func isRunning(on processor: some Processor) -> Bool {
+        var isRunning = false
         for index in 0..<HostCall.maximumVCPUs {
-            if let vcpu = vcpu(index, on: processor), !vcpu.isIdle(on: processor) { return true }
+            // All are looked at: who keeps a claim of one loses it.
+            if let vcpu = vcpu(index, on: processor), !vcpu.isIdle(on: processor) { isRunning = true }
         }
-        return false
+        return isRunning
     }
 }

@@ -30,7 +30,7 @@ struct VCPUPage {
         case timerCompare = 0x140
         /// EL2's control registers while it runs, in the order of `Control`.
         case controls = 0x108
-        /// CPU that runs it, plus one; 0 if none does.
+        /// The data page of the CPU that runs it or keeps its claim; 0 if none does.
         case runner = 0x260
         /// A power code, and where a CPU_ON starts it.
         case power = 0x268

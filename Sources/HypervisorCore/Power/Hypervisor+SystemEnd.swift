@@ -24,7 +24,7 @@ extension Hypervisor {
                     guard state.stopGuests(again: looks > 1, on: processor) || looks >= Self.looks else { return nil }
                     state.wipeGuests(on: processor)
                 }
-                // The lock is held over the call: meanwhile nobody makes a guest, gives it memory or runs it.
+                // The lock is held over the call: meanwhile nobody makes a guest or gives it memory, and no protected one runs.
                 return processor.callFirmware(FirmwareRegisters(FunctionID(call.rawValue))).x0
             }
             if let answer { return answer }
@@ -49,7 +49,8 @@ extension MemoryState {
                     vm.end(on: processor)
                     withVMID(of: handle, table, on: processor) { table.cutRoot(on: processor) }
                 }
-                isQuiet = isQuiet && !vm.isRunning(on: processor)
+                // All are looked at: who keeps a claim of one loses it.
+                if vm.isRunning(on: processor) { isQuiet = false }
             }
             slot &+= 1
         }
@@ -79,7 +80,10 @@ extension MemoryState {
         var index: UInt64 = 0
         while index < HostCall.maximumVCPUs {
             if let vcpu = vm.vcpu(index, on: processor) {
+                // If firmware refuses, a CPU that has not left it has the claim still.
+                let runner = vcpu.load(.runner, on: processor)
                 processor.wipe(FrameRange(vcpu.base.frame, pages: HostCall.pagesPerVCPU))
+                vcpu.store(.runner, runner, on: processor)
             }
             index &+= 1
         }

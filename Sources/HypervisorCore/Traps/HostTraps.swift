@@ -52,13 +52,8 @@ extension Hypervisor {
             firmwareCall(cpu, &frame, immediate: syndrome.immediate, on: processor)
         case .dataAbortLower, .instructionAbortLower:
             hostAbort(syndrome, cpu, &frame, on: processor)
-        case .systemRegister where RegisterAccess(bits: syndrome.bits).isInterruptInterfaceEnable:
-            // ICC_SRE_EL1, which a kernel looks at when a CPU starts: system registers only, always.
-            let access = RegisterAccess(bits: syndrome.bits)
-            if access.isRead, access.target < 31 {
-                frame.x[Int(truncatingIfNeeded: access.target)] = processor.read(.iccSreEL1)
-            }
-            frame.skipInstruction()
+        case .systemRegister where frame.isInterruptInterfaceEnable:
+            frame.answerInterruptInterfaceEnable(processor.read(.iccSreEL1))
         case .systemRegister, .wfx, .vectorRegisters, .scalableVectors, .unknown, .instructionAbortSame, .dataAbortSame,
             nil:
             // Implementation defined and auxiliary registers (HCR_EL2.TIDCP, TACR), and anything
@@ -109,6 +104,22 @@ extension Hypervisor {
 
     /// DFSC of a TLB conflict abort.
     private var tlbConflict: UInt64 { 0x30 }
+}
+
+extension HostFrame {
+    /// Whether the host read or wrote ICC_SRE_EL1.
+    public var isInterruptInterfaceEnable: Bool {
+        let syndrome = ExceptionSyndrome(bits: syndrome)
+        return syndrome.exceptionClass == .systemRegister
+            && RegisterAccess(bits: syndrome.bits).isInterruptInterfaceEnable
+    }
+
+    /// Answers that access, which a kernel makes when a CPU starts or wakes: system registers only, always.
+    public mutating func answerInterruptInterfaceEnable(_ value: UInt64) {
+        let access = RegisterAccess(bits: syndrome)
+        if access.isRead, access.target < 31 { x[Int(truncatingIfNeeded: access.target)] = value }
+        skipInstruction()
+    }
 }
 
 extension MemoryState {

@@ -56,7 +56,7 @@ extension Mutants {
             "A page changes hands while its zeroes are on the way to memory."),
         .left(
             "instructions-stale", .cache, privately,
-            out: "if content == .kept { processor.invalidateInstructionCaches() }",
+            out: "processor.invalidateInstructionCaches()",
             "The guest executes what the page held before."),
         .left(
             "sink-in-cache", .cache, privately,

@@ -56,7 +56,8 @@ extension HostScript {
             "protected-kill-cycles", "protected-back",
         ])
     /// The hypervisor panics, and the host lives on to tell.
-    static let panic = HostScript("panic", checks: ["provoked", "record-kept", "host-goes-on", "calls-refused"])
+    static let panic = HostScript(
+        "panic", checks: ["provoked", "interrupt-interface", "record-kept", "host-goes-on", "calls-refused"])
     /// Martlet is still what it was, and nothing of it was used up.
     static let aftermath = HostScript("aftermath", checks: ["still-finalised", "no-panic-record", "still-refused"])
 

@@ -97,8 +97,10 @@ static int __init probe_init(void)
 
 	if (id) {
 		preserved = call(use_smc ? smc : hvc, id, x1, x2, &out);
-		pr_info("MARTLET-CALL %#lx: x0=%#llx x1=%#llx x2=%#llx x3=%#llx x4-x17 %s\n", id, out.x[0], out.x[1],
-			out.x[2], out.x[3], preserved ? "preserved" : "changed");
+		pr_info("MARTLET-CALL %#lx: x0=%#llx x1=%#llx x2=%#llx x3=%#llx x4-x17 %s, sre=%#llx\n", id, out.x[0], out.x[1],
+			out.x[2], out.x[3], preserved ? "preserved" : "changed",
+			/* A kernel reads it whenever a CPU wakes, whatever EL2 has come to. */
+			(u64)read_sysreg_s(SYS_ICC_SRE_EL1));
 		return 0;
 	}
 

@@ -169,6 +169,9 @@ static u64 soft_restart(void)
 		     : "=r"(level)
 		     :
 		     : "x0", "x1", "x2", "x3", "x4", "memory", "cc");
+	/* A start at EL1 comes with privileged access to user memory allowed. */
+	if (system_uses_hw_pan())
+		set_pstate_pan(1);
 	local_irq_restore(flags);
 	return level;
 }
