@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 //
-// What a test reads of the hypervisor's own state to hold it against the specification. No image
-// calls any of this.
+// What a test, and an image that checks itself, reads of the hypervisor's own state to hold it against the
+// specification. The product calls none of this.
 
 package import Arm
 package import HypervisorInterface
@@ -53,5 +53,37 @@ extension Hypervisor {
     /// The slot of the VM table that a handle names.
     package static func slot(of number: UInt64) -> UInt8? {
         VMHandle(alleged: number).map { UInt8(truncatingIfNeeded: $0.slot) }
+    }
+
+    /// What the host told at installation.
+    package var installation: BootBlock { boot }
+
+    /// VTCR_EL2 and VTTBR_EL2 of the host.
+    package var hostRegisters: (vtcr: UInt64, vttbr: UInt64) { (hostTranslation.control, hostTranslation.base) }
+
+    /// `VectorLengths.bits` that guests may have.
+    package var vectorLengthBits: UInt64 { guestVectorLengths.bits }
+
+    /// Whether a VM has run, by its own page, and which CPU runs each of its vCPUs.
+    package func observeRuns(
+        of number: UInt64, on processor: P, _ runner: (_ vcpu: UInt64, _ cpu: Int) -> Void
+    ) -> Bool {
+        memory.withLock(on: processor) { state in
+            guard let handle = VMHandle(alleged: number), let vm = state.machines[handle] else { return false }
+            for index in 0..<HostCall.maximumVCPUs {
+                guard let vcpu = vm.vcpu(index, on: processor) else { continue }
+                let cpu = vcpu.load(.runner, on: processor)
+                if cpu > 0 { runner(index, Int(truncatingIfNeeded: cpu) - 1) }
+            }
+            return vm.load(.hasRun, on: processor) != 0
+        }
+    }
+
+    /// Whether the VM of a handle still has its stage-2: until its pages are being returned.
+    package func hasTables(_ number: UInt64, on processor: P) -> Bool {
+        memory.withLock(on: processor) { state in
+            guard let handle = VMHandle(alleged: number), let vm = state.machines[handle] else { return false }
+            return vm.phase(on: processor) != .returning
+        }
     }
 }

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// What the host's traps are to the specification: calls, aborts, runs of vCPUs, and the rest.
+
+import Arm
+public import HypervisorCore
+import HypervisorInterface
+public import Machine
+import Specification
+
+/// What a trap of the host is, and what had to be seen before it is answered.
+public enum AuditedTrap {
+    /// Nothing that changes memory: SMC, system registers, calls that only a test's image knows.
+    case other
+    /// HVC #0.
+    case call(AuditedCall)
+    /// HVC with an immediate, which is no call at all.
+    case noCall
+    /// A stage-2 translation fault at a page.
+    case fault(UInt64, programCounter: UInt64)
+    /// `runVCPU`.
+    case run
+}
+
+extension Audit {
+    /// Before EL2 answers the host's trap. A run of a vCPU takes as long as the guest likes: others' traps may come
+    /// before its end, and no others' before the end of anything else.
+    public func begin<P: GuestProcessor>(
+        _ frame: HostFrame, on cpu: Int, _ hypervisor: borrowing Hypervisor<P>, on processor: P
+    ) -> AuditedTrap {
+        let syndrome = ExceptionSyndrome(bits: frame.syndrome)
+        switch syndrome.exceptionClass {
+        case .hvc64:
+            let call = CallRegisters(frame.x[0], frame.x[1], frame.x[2], frame.x[3], frame.x[4], frame.x[5])
+            if call.x0 == stubSoftRestart || Self.isOnlyForTests(call.x0) { return .other }
+            guard syndrome.immediate == 0 else { return .noCall }
+            if Self.name(of: call) == .runVCPU {
+                running[cpu] = VCPUName(call.x1, call.x2)
+                return .run
+            }
+            return .call(seen(before: call, hypervisor, on: processor))
+        case .dataAbortLower, .instructionAbortLower:
+            switch syndrome.faultStatus {
+            case .translation, .accessFlag:
+                let page = (processor.read(.hpfarEL2) >> 4) & ((1 << 40) - 1)
+                return .fault(page, programCounter: frame.programCounter)
+            default: return .other
+            }
+        default: return .other
+        }
+    }
+
+    /// When EL2 is about to return to the host.
+    public func end<P: GuestProcessor>(
+        _ trap: AuditedTrap, _ frame: HostFrame, on cpu: Int, _ hypervisor: borrowing Hypervisor<P>, on processor: P
+    ) throws(Difference) {
+        switch trap {
+        case .other: break
+        case .noCall:
+            guard frame.x[0] == UInt64(bitPattern: CallStatus.notSupported.rawValue) else {
+                throw Difference("HVC with an immediate was answered:", frame.x[0])
+            }
+        case .run:
+            running[cpu] = nil
+            counts.runs += 1
+            // Guests leave so often that each exit only compares a little.
+            try checkSlice(pages: 64, hypervisor, on: processor)
+            return
+        case .call(let call):
+            let answer = CallRegisters(frame.x[0], frame.x[1], frame.x[2], frame.x[3])
+            try check(call, answer, on: cpu, hypervisor, on: processor)
+            counts.calls += 1
+        case .fault(let page, let programCounter):
+            try check(faultAt: page, isRefused: frame.programCounter != programCounter, on: processor)
+            counts.faults += 1
+        }
+        try checkSlice(pages: 512, hypervisor, on: processor)
+    }
+
+    private func check<P: GuestProcessor>(
+        faultAt frame: UInt64, isRefused: Bool, on processor: P
+    ) throws(Difference) {
+        switch core.reach(frame, as: page(frame)) {
+        case .memory, .device:
+            if isRefused { throw Difference("\(page(frame).name), and the host was refused", frame) }
+        case .nothing:
+            if !isRefused { throw Difference("\(page(frame).name), and the host was not refused", frame) }
+            return
+        case .sink: break
+        }
+        try check(frame..<frame + 1, on: processor)
+    }
+
+    /// Compares some pages more, so that after a bounded number of traps all of memory was looked at.
+    private func checkSlice<P: GuestProcessor>(
+        pages: UInt64, _ hypervisor: borrowing Hypervisor<P>, on processor: P
+    ) throws(Difference) {
+        if nextBlock >= blocks.count * 512 { nextBlock = 0 }
+        let first = blocks[nextBlock / 512] + UInt64(nextBlock % 512)
+        try check(first..<first + pages, on: processor)
+        nextBlock += Int(pages)
+        try checkNextBranch(hypervisor, on: processor)
+    }
+
+    private func checkNextBranch<P: GuestProcessor>(
+        _ hypervisor: borrowing Hypervisor<P>, on processor: P
+    ) throws(Difference) {
+        guard !core.machines.isEmpty else { return }
+        let handle = core.machines.keys.sorted()[nextGuest % core.machines.count]
+        var branch: UInt64?
+        for due in guests[handle]?.branches.keys ?? [:].keys where due >= nextBranch && due < branch ?? .max {
+            branch = due
+        }
+        guard let branch else {
+            nextBranch = 0
+            nextGuest = (nextGuest + 1) % core.machines.count
+            return
+        }
+        try checkBranch(branch, of: handle, hypervisor, on: processor)
+        nextBranch = branch + 1
+    }
+
+    /// The call of a number, as SMCCC has it: bits 31:0 but for the SVE hint.
+    static func name(of call: CallRegisters) -> HostCall? {
+        HostCall(rawValue: UInt32(truncatingIfNeeded: call.x0) & ~0x1_0000)
+    }
+
+    /// SOFT_RESTART of the kernel's stub, after which another kernel is the host.
+    private var stubSoftRestart: UInt64 { 1 }
+
+    /// Numbers that no product answers.
+    private static func isOnlyForTests(_ number: UInt64) -> Bool { (0xC600_4FF0...0xC600_4FFF).contains(number) }
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+//
+// The audit that an image for tests makes at its exits, made on the simulated machine: it agrees with what
+// the hypervisor does, and notices what it must not have done.
+
+import Arm
+import Audit
+import HypervisorCore
+import HypervisorInterface
+import SearchKit
+import SimulatedMachine
+import Specification
+import Testing
+
+@Suite struct AuditTests {
+    /// A player whose host is audited from the beginning.
+    private func player(cpus: Int = 1) throws -> Player {
+        var plan = Plan()
+        plan.cpuCount = cpus
+        let player = try Player(plan)
+        player.host.beginAudit()
+        return player
+    }
+
+    @Test(arguments: [1, 2])
+    func agreesWithRandomPrograms(cpus: Int) throws {
+        let player = try player(cpus: cpus)
+        for seed in UInt64(1)...12 {
+            if let finding = player.search(seed: seed, steps: 400) {
+                let short = player.shrink(finding)
+                Issue.record("seed \(seed): \(short.reason)\n\(short.program)")
+                return
+            }
+        }
+        let counts = try #require(player.host.audit).counts
+        #expect(counts.calls > 100 && counts.faults > 10 && counts.runs > 10 && counts.guestPages > 1000)
+        #expect(counts.all > 5, "\(counts)")
+    }
+
+    /// Traps after which all of memory was looked at, with a margin.
+    private let round = 600
+
+    private func complaintAfter(_ change: (SimulatedHost) -> Void) throws -> String? {
+        let player = try player()
+        let host = player.host
+        host.call(.version)
+        #expect(host.complaints.isEmpty)
+        change(host)
+        for _ in 0..<round where host.complaints.isEmpty { host.call(.version) }
+        return host.complaints.first
+    }
+
+    @Test func noticesAnEntryOfTheLedger() throws {
+        let complaint = try complaintAfter { host in
+            Ledger().record(.host(lent: 1), of: Frame(0x42345), on: host.machine[cpu: 0])
+        }
+        #expect(complaint?.contains("0x42345") == true && complaint?.contains("ledger") == true)
+    }
+
+    @Test func noticesAnAnswer() throws {
+        let player = try player()
+        let audit = try #require(player.host.audit)
+        let host = player.host
+        var frame = HostFrame()
+        frame.syndrome = 0x16 << 26 | 1 << 25
+        frame.x[0] = UInt64(HostCall.pageReport.rawValue)
+        frame.x[1] = 0x42000
+        let trap = audit.begin(frame, on: 0, host.hypervisor, on: host.machine[cpu: 0])
+        frame.x[0] = 0
+        frame.x[1] = PageReport.guest.rawValue
+        let difference = #expect(throws: Difference.self) {
+            try audit.end(trap, frame, on: 0, host.hypervisor, on: host.machine[cpu: 0])
+        }
+        #expect(difference?.description.contains("x1") == true)
+    }
+}
