@@ -62,7 +62,7 @@ extension Audit {
     }
 
     private func seeHost<P: GuestProcessor>(_ pages: Range<UInt64>, on processor: P) throws(Difference) {
-        for place in hostSights.indices { hostSights[place] = .nothing }
+        for page in pages { hostSights[Int(truncatingIfNeeded: page & 511)] = .nothing }
         var wrong: UInt64?
         OwnTables(processor: processor).forEachLeaf(of: hostShape, .stage2, in: pages) { input, leaf, level in
             guard let sight = sight(of: leaf, at: input) else {
@@ -90,7 +90,7 @@ extension Audit {
     }
 
     private func seeOwn<P: GuestProcessor>(_ pages: Range<UInt64>, on processor: P) throws(Difference) {
-        for place in ownSights.indices { ownSights[place] = .nothing }
+        for page in pages { ownSights[Int(truncatingIfNeeded: page & 511)] = .nothing }
         var wrong: UInt64?
         // Behind that lies the ledger.
         let pages = pages.clamped(to: 0..<HypervisorAddressSpace.identityLimit >> pageShift)

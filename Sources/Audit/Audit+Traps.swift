@@ -20,6 +20,11 @@ public enum AuditedTrap {
     case fault(UInt64, programCounter: UInt64)
     /// `runVCPU`.
     case run
+
+    /// Whether it is a run, which takes as long as a guest likes.
+    public var isRun: Bool {
+        if case .run = self { true } else { false }
+    }
 }
 
 extension Audit {
@@ -63,9 +68,6 @@ extension Audit {
         case .run:
             running[cpu] = nil
             counts.runs += 1
-            // Guests leave so often that each exit only compares a little.
-            try checkSlice(pages: 64, hypervisor, on: processor)
-            return
         case .call(let call):
             let answer = CallRegisters(frame.x[0], frame.x[1], frame.x[2], frame.x[3])
             try check(call, answer, on: cpu, hypervisor, on: processor)
@@ -74,7 +76,7 @@ extension Audit {
             try check(faultAt: page, isRefused: frame.programCounter != programCounter, on: processor)
             counts.faults += 1
         }
-        try checkSlice(pages: 512, hypervisor, on: processor)
+        try checkSlice(hypervisor, on: processor)
     }
 
     private func check<P: GuestProcessor>(
@@ -91,15 +93,18 @@ extension Audit {
         try check(frame..<frame + 1, on: processor)
     }
 
-    /// Compares some pages more, so that after a bounded number of traps all of memory was looked at.
+    /// Compares some pages more, so that after a bounded number of traps all of memory was looked at. A host makes
+    /// hundreds of thousands of calls in a row and must not wait for them longer than its watchdog does.
     private func checkSlice<P: GuestProcessor>(
-        pages: UInt64, _ hypervisor: borrowing Hypervisor<P>, on processor: P
+        _ hypervisor: borrowing Hypervisor<P>, on processor: P
     ) throws(Difference) {
-        if nextBlock >= blocks.count * 512 { nextBlock = 0 }
-        let first = blocks[nextBlock / 512] + UInt64(nextBlock % 512)
-        try check(first..<first + pages, on: processor)
-        nextBlock += Int(pages)
-        try checkNextBranch(hypervisor, on: processor)
+        let (pages, slices) = (64, 512 / 64)
+        if nextSlice >= blocks.count * slices { nextSlice = 0 }
+        let first = blocks[nextSlice / slices] + UInt64(nextSlice % slices * pages)
+        try check(first..<first + UInt64(pages), on: processor)
+        nextSlice += 1
+        // 512 pages of a guest are more work.
+        if nextSlice % 16 == 0 { try checkNextBranch(hypervisor, on: processor) }
     }
 
     private func checkNextBranch<P: GuestProcessor>(

@@ -52,7 +52,7 @@ public final class Audit {
     let ownShape: WalkShape
     let guestMemoryType: UInt8
     /// What is looked at next when nothing in particular has changed.
-    var nextBlock = 0
+    var nextSlice = 0
     var nextGuest = 0
     var nextBranch: UInt64 = 0
     /// What one page after another of 2 MiB is for the host, and for EL2.

@@ -18,6 +18,8 @@ import Machine
 struct AuditState: Lockable, ~Copyable {
     static var lockRank: LockRank { .audit }
     var audit: Audit?
+    /// The machine is being switched off or reset: EL2 takes guests apart then, and nothing follows any more.
+    var isOver = false
 }
 
 /// One trap on its way through the audit. Lives on the CPU's own stack, while the audit has one that all share.
@@ -38,15 +40,21 @@ extension Root {
         let syndrome = unsafe ExceptionSyndrome(bits: frame.pointee.syndrome)
         let data = Address<HypervisorVirtual>(cpu.address)
         guard hypervisor.phase == .finalised, syndrome.exceptionClass != .smc64 else {
+            if syndrome.exceptionClass == .smc64, unsafe endsMachine(frame.pointee.x[0]) {
+                audit.withLock(on: processor) { $0.isOver = true }
+            }
             return unsafe hypervisor.hostTrap(cpu.index, data: data, &frame.pointee, on: processor)
         }
         // Safety: as above.
         var step = unsafe AuditStep(frame: frame.pointee, cpu: cpu.index)
         if unsafe answersTest(&frame.pointee, on: processor) { return .answered }
         var outcome = HostCallOutcome.answered
+        var isHeld = true
         audit.withLock(on: processor) { state in
-            begin(&step, &state)
-            if case .run = step.trap { return }
+            if !state.isOver { begin(&step, &state) }
+            // What takes as long as a guest likes is done without the lock.
+            isHeld = !state.isOver && !step.trap.isRun
+            guard isHeld else { return }
             unsafe outcome = hypervisor.hostTrap(cpu.index, data: data, &frame.pointee, on: processor)
             if case .panicRecord = outcome {
                 unsafe frame.pointee.x[0] = UInt64(bitPattern: CallStatus.notFound.rawValue)
@@ -54,7 +62,7 @@ extension Root {
             }
             unsafe end(&step, frame.pointee, &state)
         }
-        guard case .run = step.trap else { return outcome }
+        if isHeld { return outcome }
         unsafe outcome = hypervisor.hostTrap(cpu.index, data: data, &frame.pointee, on: processor)
         audit.withLock(on: processor) { state in
             unsafe end(&step, frame.pointee, &state)
@@ -71,11 +79,19 @@ extension Root {
     }
 
     private func end(_ step: inout AuditStep, _ frame: HostFrame, _ state: inout AuditState) {
+        guard !state.isOver else { return }
         step.frame = frame
         step.audit = state.audit
         // Safety: as in `begin`.
         unsafe withUnsafeMutablePointer(to: &step) { unsafe audit_on_stack(endAudit, $0) }
         step.audit = nil
+    }
+
+    private func endsMachine(_ number: UInt64) -> Bool {
+        switch PSCIFunction(rawValue: FunctionID(register: number).rawValue) {
+        case .systemOff, .systemReset, .systemReset2, .systemReset2x32: true
+        default: false
+        }
     }
 
     /// Two calls that only such an image knows.
