@@ -68,55 +68,6 @@ import Testing
         #expect(complaint?.contains("0x42345") == true && complaint?.contains("ledger") == true)
     }
 
-    @Test func noticesTheHostsTables() throws {
-        let complaint = try complaintAfter { host in
-            // The first GiB of RAM is gone.
-            let root = Address<HypervisorVirtual>(host.hypervisor.hostRegisters.vttbr & 0xFFFF_FFFF_F000)
-            let entry = root.advanced(by: (0x40000 >> 18) * 8)
-            #expect(host.machine[cpu: 0].load64(entry) != 0)
-            host.machine[cpu: 0].store64(entry, 0)
-        }
-        #expect(complaint?.contains("not in the host's tables") == true)
-    }
-
-    /// Makes a VM with memory, changes its tables, and waits for a complaint.
-    private func complaintAboutGuest(
-        _ lines: String, _ change: (SimulatedCPU, Address<HypervisorVirtual>) -> Void
-    ) throws -> String? {
-        let player = try player()
-        let host = player.host
-        for step in try Program(parsing: lines).steps { try player.play(step) }
-        let vm = try #require(player.state.machines.values.first)
-        #expect(vm.mappings.count == 4 && host.complaints.isEmpty)
-        change(host.machine[cpu: 0], Address(vm.root << 12))
-        for _ in 0..<round where host.complaints.isEmpty { host.call(.version) }
-        return host.complaints.first
-    }
-
-    @Test func noticesTablesOfNormalGuests() throws {
-        let lines = """
-            0 createVM 0 39 p256 16 -> v0
-            0 mapGuest v0 0x80 p3 4 3
-            """
-        let complaint = try complaintAboutGuest(lines) { cpu, root in cpu.store64(root, 0) }
-        #expect(complaint?.contains("a guest's tables are wrong in 2 MiB from 0x0") == true)
-    }
-
-    @Test func noticesTablesOfProtectedGuests() throws {
-        let lines = """
-            0 createVM 1 39 p256 16 -> v0
-            0 donateToGuest v0 0x80 p3 4 0
-            """
-        let complaint = try complaintAboutGuest(lines) { cpu, root in
-            // The page beside one of its own: from level 1 to 3, all in the first entry.
-            let second = cpu.load64(root) & 0xFFFF_FFFF_F000
-            let third = cpu.load64(Address(second)) & 0xFFFF_FFFF_F000
-            let entry = Address<HypervisorVirtual>(third + 0x80 * 8)
-            cpu.store64(entry, cpu.load64(entry) ^ 0x8000)
-        }
-        #expect(complaint?.contains("a guest maps what is not its own") == true)
-    }
-
     @Test func noticesAnAnswer() throws {
         let player = try player()
         let audit = try #require(player.host.audit)
