@@ -34,11 +34,7 @@ extension Audit {
         var isSunk = false
         if let owner = owners[frame] {
             page = owner.page
-            let seen = Ledger().state(of: Frame(frame), on: processor)
-            guard page.agrees(with: seen, lent: owner.lent, slot: owner.slot) else {
-                throw Difference("\(page.name) in the specification, not in the ledger:", frame)
-            }
-            if case .guest(_, .sink) = seen { isSunk = true }
+            if case .guest(_, .sink) = try check(owner, of: frame, on: processor) { isSunk = true }
         } else {
             page = self.page(frame)
         }
@@ -59,6 +55,16 @@ extension Audit {
         guard (ownSights[place] == .memory) == isOwn else {
             throw Difference("\(page.name), not in EL2's tables:", frame)
         }
+    }
+
+    /// Compares one page of RAM with the ledger.
+    @discardableResult
+    func check<P: GuestProcessor>(_ owner: Owner, of frame: UInt64, on processor: P) throws(Difference) -> PageState {
+        let seen = Ledger().state(of: Frame(frame), on: processor)
+        guard owner.page.agrees(with: seen, lent: owner.lent, slot: owner.slot) else {
+            throw Difference("\(owner.page.name) in the specification, not in the ledger:", frame)
+        }
+        return seen
     }
 
     private func seeHost<P: GuestProcessor>(_ pages: Range<UInt64>, on processor: P) throws(Difference) {

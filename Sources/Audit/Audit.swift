@@ -53,6 +53,10 @@ public final class Audit {
     let guestMemoryType: UInt8
     /// What is looked at next when nothing in particular has changed.
     var nextSlice = 0
+    /// Traps since the last slice, of those that change nothing.
+    var questions = 0
+    /// After how many of them there is a slice.
+    public static var questionsPerSlice: Int { 16 }
     var nextGuest = 0
     var nextBranch: UInt64 = 0
     /// What one page after another of 2 MiB is for the host, and for EL2.

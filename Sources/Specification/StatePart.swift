@@ -23,6 +23,13 @@ extension AbstractState {
         return part
     }
 
+    /// This state with some runs of pages, in ascending order, as all that is known of memory.
+    public func part(_ runs: [Pages]) -> AbstractState {
+        var part = self
+        part.map = runs
+        return part
+    }
+
     /// The state without what is known of memory; each VM has as many pages as it had.
     public var withoutMemory: AbstractState {
         var rest = self

@@ -49,7 +49,7 @@ import Testing
     }
 
     /// Traps after which all of memory was looked at, with a margin.
-    private let round = 600
+    private let round = 600 * Audit.questionsPerSlice
 
     private func complaintAfter(_ change: (SimulatedHost) -> Void) throws -> String? {
         let player = try player()

@@ -99,7 +99,8 @@ public enum MachineCode {
 
     /// Whether a name is of what only faulty images have: a call that provokes faults, or what it sets.
     static func isFault(_ name: String) -> Bool {
-        name.lowercased().contains("provoke") || name.contains("defencesAway") || isAudit(name)
+        name.lowercased().contains("provoke") || name.contains("defencesAway") || name.contains("martlet_fault_")
+            || isAudit(name)
     }
 
     /// Whether a name is of what compares a hypervisor with the specification.

@@ -10,10 +10,8 @@ extension Scenario {
         return Scenario(
             "checked-\(name)", subject: .martlet(.checked), machine: machine,
             scripts: dialogue == nil ? scripts + [.checks] : scripts, extent: extent, epilogue: epilogue,
-            // The host's watchdogs measure time, of which such a hypervisor takes several times as much.
-            kernelParameters: kernelParameters + ["nowatchdog", "rcupdate.rcu_cpu_stall_suppress=1"],
-            announcements: announcements, restart: restart, kernel: kernel,
-            dialogue: dialogue)
+            kernelParameters: kernelParameters, announcements: announcements, restart: restart, kernel: kernel,
+            dialogue: dialogue, replay: replay)
     }
 }
 
