@@ -46,7 +46,7 @@ test: lab
 
 test-all: lab
 	@$(LAB) test --all
-	@$(LAB) test --all --checked
+	@$(LAB) test --checked
 	@$(LAB) attack
 
 attack: lab

@@ -33,8 +33,10 @@ struct RunTests: AsyncParsableCommand {
     private var isEverything: Bool { filter == nil && !checked }
 
     func run() async throws {
-        var scenarios = Scenarios.select(all ? .full : .short, filter: filter)
-        if checked { scenarios = scenarios.compactMap(\.checked) }
+        let extent: Extent = all ? .full : .short
+        let scenarios =
+            checked
+            ? Scenarios.selectChecked(extent, filter: filter) : Scenarios.select(extent, filter: filter)
         guard !scenarios.isEmpty else {
             throw LabError.unknown(
                 kind: "system test", name: filter ?? "", known: Scenarios.all.map(\.identifier))

@@ -4,6 +4,9 @@
 // host (docs/specification.md).
 
 extension Scenario {
+    /// What happens in it, whatever the processors.
+    fileprivate var life: String { "\(name)/\(machine.firmware.rawValue)" }
+
     /// The same life of a host under such a hypervisor; nil if the product is not what the scenario is about.
     public var checked: Scenario? {
         guard case .martlet(.product) = subject else { return nil }
@@ -16,6 +19,20 @@ extension Scenario {
 }
 
 extension Scenarios {
+    /// The scenarios of a run under such a hypervisor: with a filter, those whose identifier contains it; otherwise each
+    /// one about the product at least once with each firmware, on the machines of a short run if it has any there.
+    public static func selectChecked(_ extent: Extent, filter: String?) -> [Scenario] {
+        let selected = select(extent, filter: filter)
+        let covered = Set(selected.map(\.life))
+        var left: [String: Scenario] = [:]
+        if filter == nil {
+            for scenario in all where !covered.contains(scenario.life) && left[scenario.life] == nil {
+                left[scenario.life] = scenario
+            }
+        }
+        return (selected + left.values.sorted { $0.identifier < $1.identifier }).compactMap(\.checked)
+    }
+
     /// A ledger with a wrong entry, put there on purpose: it has to be found.
     static let differences = MachineConfiguration.CPU.allCases.map { cpu in
         Scenario(
