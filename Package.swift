@@ -93,6 +93,7 @@ let coreTests: [Target] = [
         name: "AuditTests",
         dependencies: [
             "Audit", "SearchKit", "SimulatedMachine", "Specification", "HypervisorCore", "HypervisorInterface", "Arm",
+            "TableWalker",
         ],
         swiftSettings: strict),
     .testTarget(

@@ -22,10 +22,30 @@ extension Audit {
 
     /// Compares some pages, within one 2 MiB.
     func check<P: GuestProcessor>(_ pages: Range<UInt64>, on processor: P) throws(Difference) {
-        try seeHost(pages, on: processor)
-        try seeOwn(pages, on: processor)
-        for frame in pages { try check(frame, on: processor) }
+        let host = try seeHost(pages, on: processor)
+        let own = try seeOwn(pages, on: processor)
         counts.pages += UInt64(pages.count)
+        // Most of memory is the host's alone and mapped by blocks.
+        if host == .memory, own == .nothing, owners.areNeverLent(pages), areHosts(pages, on: processor) { return }
+        for page in pages {
+            let place = Int(truncatingIfNeeded: page & 511)
+            if let host { hostSights[place] = host }
+            if let own { ownSights[place] = own }
+        }
+        for frame in pages { try check(frame, on: processor) }
+    }
+
+    /// Whether the ledger says of each page that it is the host's and not lent.
+    private func areHosts<P: GuestProcessor>(_ pages: Range<UInt64>, on processor: P) -> Bool {
+        guard pages.lowerBound & 1 == 0, pages.upperBound & 1 == 0 else { return false }
+        let due: UInt64 = 1 << 32 | 1
+        let first = Ledger.entryAddress(of: Frame(pages.lowerBound))
+        var offset: UInt64 = 0
+        while offset < UInt64(pages.count) * Ledger.entrySize {
+            guard processor.load64(first.advanced(by: offset)) == due else { return false }
+            offset += 8
+        }
+        return true
     }
 
     private func check<P: GuestProcessor>(_ frame: UInt64, on processor: P) throws(Difference) {
@@ -67,20 +87,36 @@ extension Audit {
         return seen
     }
 
-    private func seeHost<P: GuestProcessor>(_ pages: Range<UInt64>, on processor: P) throws(Difference) {
-        for page in pages { hostSights[Int(truncatingIfNeeded: page & 511)] = .nothing }
+    /// What all of some pages are for the host; nil if not all are the same: `hostSights` has each then.
+    private func seeHost<P: GuestProcessor>(_ pages: Range<UInt64>, on processor: P) throws(Difference) -> Sight? {
+        var same: Sight? = .nothing
         var wrong: UInt64?
         OwnTables(processor: processor).forEachLeaf(of: hostShape, .stage2, in: pages) { input, leaf, level in
             guard let sight = sight(of: leaf, at: input) else {
                 wrong = input
                 return false
             }
-            for page in (input..<input + 1 << WalkShape.entryShift(level)).clamped(to: pages) {
-                hostSights[Int(truncatingIfNeeded: page & 511)] = sight
-            }
+            Self.note(sight, input..<input + 1 << WalkShape.entryShift(level), of: pages, &same, &hostSights)
             return true
         }
         if let wrong { throw Difference("the host maps in no way that is due:", wrong) }
+        return same
+    }
+
+    /// Keeps what a leaf says of some pages.
+    private static func note(
+        _ sight: Sight, _ leaf: Range<UInt64>, of pages: Range<UInt64>, _ same: inout Sight?, _ sights: inout [Sight]
+    ) {
+        let covered = leaf.clamped(to: pages)
+        guard covered != pages else {
+            same = sight
+            return
+        }
+        if same != nil {
+            same = nil
+            for page in pages { sights[Int(truncatingIfNeeded: page & 511)] = .nothing }
+        }
+        for page in covered { sights[Int(truncatingIfNeeded: page & 511)] = sight }
     }
 
     /// What a leaf of the host's tables is; nil if it is nothing that there may be.
@@ -95,22 +131,22 @@ extension Audit {
         return !leaf.executable && (target == .installed || target == .donated) ? .sink : nil
     }
 
-    private func seeOwn<P: GuestProcessor>(_ pages: Range<UInt64>, on processor: P) throws(Difference) {
-        for page in pages { ownSights[Int(truncatingIfNeeded: page & 511)] = .nothing }
+    /// What all of some pages are for EL2; nil if not all are the same: `ownSights` has each then.
+    private func seeOwn<P: GuestProcessor>(_ pages: Range<UInt64>, on processor: P) throws(Difference) -> Sight? {
+        var same: Sight? = .nothing
         var wrong: UInt64?
         // Behind that lies the ledger.
-        let pages = pages.clamped(to: 0..<HypervisorAddressSpace.identityLimit >> pageShift)
-        OwnTables(processor: processor).forEachLeaf(of: ownShape, .hypervisor, in: pages) { input, leaf, level in
+        let mapped = pages.clamped(to: 0..<HypervisorAddressSpace.identityLimit >> pageShift)
+        OwnTables(processor: processor).forEachLeaf(of: ownShape, .hypervisor, in: mapped) { input, leaf, level in
             guard leaf.frame == input, !(leaf.writable && leaf.executable) else {
                 wrong = input
                 return false
             }
-            for page in (input..<input + 1 << WalkShape.entryShift(level)).clamped(to: pages) {
-                ownSights[Int(truncatingIfNeeded: page & 511)] = .memory
-            }
+            Self.note(.memory, input..<input + 1 << WalkShape.entryShift(level), of: pages, &same, &ownSights)
             return true
         }
         if let wrong { throw Difference("EL2 maps in no way that is due:", wrong) }
+        return same
     }
 
     /// What lies where there is neither RAM nor anything forbidden: devices for the host, and of EL2 the ledger.

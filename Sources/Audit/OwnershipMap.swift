@@ -11,7 +11,7 @@ struct Owner: Equatable {
     /// table or vCPU; from `guest` on: a guest's memory; each with the slot of its VM.
     let code: UInt16
 
-    private static let lentNever: UInt16 = 2
+    fileprivate static let lentNever: UInt16 = 2
     private static let machine: UInt16 = 0x4000
     private static let guest: UInt16 = 0x8000
 
@@ -108,6 +108,16 @@ struct OwnershipMap {
     mutating func record(_ owner: Owner, of frame: UInt64) -> Bool {
         guard let index = index(frame) else { return false }
         codes[index] = owner.code
+        return true
+    }
+
+    /// Whether all of some pages are RAM of the host's that is lent never.
+    func areNeverLent(_ pages: Range<UInt64>) -> Bool {
+        // What lies between two regions has no places here.
+        guard let first = index(pages.lowerBound), let last = index(pages.upperBound - 1),
+            last - first == pages.count - 1
+        else { return false }
+        for place in first...last where codes[place] != Owner.lentNever { return false }
         return true
     }
 

@@ -20,6 +20,14 @@ struct AuditState: Lockable, ~Copyable {
     var audit: Audit?
     /// The machine is being switched off or reset: EL2 takes guests apart then, and nothing follows any more.
     var isOver = false
+    /// Ticks of the counter that the longest step took, of which others wait for the end.
+    var longest: UInt64 = 0
+}
+
+extension AuditState {
+    mutating func note(_ ticks: UInt64, _ after: HostFrame, _ before: HostFrame) {
+        if ticks > longest >> 28 { longest = ticks << 28 | (before.syndrome >> 26) << 16 | (before.x[0] & 0xFFFF) }
+    }
 }
 
 /// One trap on its way through the audit. Lives on the CPU's own stack, while the audit has one that all share.
@@ -51,6 +59,9 @@ extension Root {
         var outcome = HostCallOutcome.answered
         var isHeld = true
         audit.withLock(on: processor) { state in
+            let start = processor.read(.cntpctEL0)
+            let before = unsafe frame.pointee
+            defer { state.note(processor.read(.cntpctEL0) &- start, before, before) }
             if !state.isOver { begin(&step, &state) }
             // What takes as long as a guest likes is done without the lock.
             isHeld = !state.isOver && !step.trap.isRun
@@ -106,7 +117,7 @@ extension Root {
                 let counts = state.audit?.counts ?? Audit.Counts()
                 let values: [8 of UInt64] = [
                     counts.calls, counts.faults, counts.runs, counts.pages, counts.guestPages, counts.all,
-                    audit_heap_peak(), 0,
+                    audit_heap_peak(), state.longest,
                 ]
                 frame.x[0] = 0
                 frame.x[1] = values[Int(truncatingIfNeeded: frame.x[1] & 7)]

@@ -10,6 +10,7 @@ import HypervisorInterface
 import SearchKit
 import SimulatedMachine
 import Specification
+import TableWalker
 import Testing
 
 @Suite struct AuditTests {
@@ -66,6 +67,48 @@ import Testing
             Ledger().record(.host(lent: 1), of: Frame(0x42345), on: host.machine[cpu: 0])
         }
         #expect(complaint?.contains("0x42345") == true && complaint?.contains("ledger") == true)
+    }
+
+    /// The table of a tree that has the entry of 2 MiB, and where in it that is.
+    private func entry(of page: UInt64, in shape: WalkShape, _ regime: Regime, _ machine: SimulatedMachine) -> UInt64 {
+        var tables: [UInt64] = []
+        machine.forEachLeaf(of: shape, regime, in: page..<page + 1, foundTable: { tables.append($0) }) { _, _, _ in true }
+        return tables[Int(2 - shape.startLevel)] << 12 | (page >> 9 & 511) << 3
+    }
+
+    @Test func noticesWhatTheHostLost() throws {
+        let complaint = try complaintAfter { host in
+            let registers = host.hypervisor.hostRegisters
+            guard let shape = WalkShape(vttbr: registers.vttbr, vtcr: registers.vtcr) else { return }
+            let entry = entry(of: 0x42345, in: shape, .stage2, host.machine)
+            host.machine[cpu: 0].store64(Address(entry), 0)
+        }
+        #expect(complaint?.contains("the host's, not in the host's tables: 0x42") == true)
+    }
+
+    @Test func noticesWhatTheHostReaches() throws {
+        let complaint = try complaintAfter { host in
+            let registers = host.hypervisor.hostRegisters
+            guard let shape = WalkShape(vttbr: registers.vttbr, vtcr: registers.vtcr) else { return }
+            let entry = entry(of: 0x42345, in: shape, .stage2, host.machine)
+            let cpu = host.machine[cpu: 0]
+            // The 2 MiB are EL2's now, all of them.
+            cpu.store64(Address(entry), cpu.load64(Address(entry)) & ~(0xFFFF_FFFF_F000) | host.plan.superpages[0] << 12)
+        }
+        #expect(complaint?.contains("the host maps in no way that is due: 0x42") == true)
+    }
+
+    @Test func noticesWhatEL2Maps() throws {
+        let complaint = try complaintAfter { host in
+            let cpu = host.machine[cpu: 0]
+            let root = host.hypervisor.hypervisorRoot(on: cpu).address.rawValue
+            guard let shape = WalkShape(ttbr: root, tcr: 16) else { return }
+            let installed = entry(of: host.plan.superpages[0], in: shape, .hypervisor, host.machine)
+            let entry = installed & ~0xFFF | (0x42345 >> 9 & 511) << 3
+            // A block of the host's, writable, in the same table of level 2.
+            cpu.store64(Address(entry), 0x42200 << 12 | 1 << 54 | 1 << 10 | 3 << 8 | 1)
+        }
+        #expect(complaint?.contains("the host's, not in EL2's tables: 0x42") == true)
     }
 
     @Test func noticesAnAnswer() throws {
