@@ -204,13 +204,15 @@ extension Audit {
         if isMade || isGone { return try checkAll(hypervisor, on: processor) }
         try check(changed.sorted(), on: processor)
         for branch in branches { try checkBranch(branch, of: handle, hypervisor, on: processor) }
-        // What was there before, page by page, so that the page itself is named.
-        guard let shape = shape(of: handle, hypervisor, on: processor), let due = next.machines[handle]?.mappings
+        // What was there before, and what is due, page by page, so that the page itself is named.
+        guard let shape = shape(of: handle, hypervisor, on: processor), let due = next.machines[handle]?.mappings,
+            let first = [seen.mappings.keys.min(), due.keys.min()].compactMap({ $0 }).min(),
+            let last = [seen.mappings.keys.max(), due.keys.max()].compactMap({ $0 }).max()
         else { return }
-        for page in Set(seen.mappings.keys).union(due.keys) {
-            let now = read(shape, page..<page + 1, limit: 1, on: processor)[page]
-            guard now == due[page] else { throw Difference("a guest's page is not mapped as is due:", page) }
-        }
+        let now = read(shape, first..<last + 1, limit: due.count + 1, on: processor)
+        guard now != due else { return }
+        let wrong = Set(now.keys).union(due.keys).filter { now[$0] != due[$0] }.min() ?? first
+        throw Difference("a guest's page is not mapped as is due:", wrong)
     }
 
     /// - Returns: the 2 MiB of the guest in which something may have changed.

@@ -20,14 +20,8 @@ struct AuditState: Lockable, ~Copyable {
     var audit: Audit?
     /// The machine is being switched off or reset: EL2 takes guests apart then, and nothing follows any more.
     var isOver = false
-    /// Ticks of the counter that the longest step took, of which others wait for the end.
+    /// Ticks of CNTPCT_EL0 that the longest step took. Other CPUs may wait for its end.
     var longest: UInt64 = 0
-}
-
-extension AuditState {
-    mutating func note(_ ticks: UInt64, _ after: HostFrame, _ before: HostFrame) {
-        if ticks > longest >> 28 { longest = ticks << 28 | (before.syndrome >> 26) << 16 | (before.x[0] & 0xFFFF) }
-    }
 }
 
 /// One trap on its way through the audit. Lives on the CPU's own stack, while the audit has one that all share.
@@ -60,8 +54,7 @@ extension Root {
         var isHeld = true
         audit.withLock(on: processor) { state in
             let start = processor.read(.cntpctEL0)
-            let before = unsafe frame.pointee
-            defer { state.note(processor.read(.cntpctEL0) &- start, before, before) }
+            defer { state.longest = max(state.longest, processor.read(.cntpctEL0) &- start) }
             if !state.isOver { begin(&step, &state) }
             // What takes as long as a guest likes is done without the lock.
             isHeld = !state.isOver && !step.trap.isRun

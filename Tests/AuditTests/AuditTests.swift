@@ -69,11 +69,20 @@ import Testing
         #expect(complaint?.contains("0x42345") == true && complaint?.contains("ledger") == true)
     }
 
+    /// The tables on the way to a page.
+    private func tables(
+        to page: UInt64, in shape: WalkShape, _ regime: Regime, _ machine: SimulatedMachine
+    ) -> [UInt64] {
+        var found: [UInt64] = []
+        machine.forEachLeaf(of: shape, regime, in: page..<page + 1, foundTable: { found.append($0) }) { _, _, _ in
+            true
+        }
+        return found
+    }
+
     /// The table of a tree that has the entry of 2 MiB, and where in it that is.
     private func entry(of page: UInt64, in shape: WalkShape, _ regime: Regime, _ machine: SimulatedMachine) -> UInt64 {
-        var tables: [UInt64] = []
-        machine.forEachLeaf(of: shape, regime, in: page..<page + 1, foundTable: { tables.append($0) }) { _, _, _ in true }
-        return tables[Int(2 - shape.startLevel)] << 12 | (page >> 9 & 511) << 3
+        tables(to: page, in: shape, regime, machine)[Int(2 - shape.startLevel)] << 12 | (page >> 9 & 511) << 3
     }
 
     @Test func noticesWhatTheHostLost() throws {
@@ -93,7 +102,8 @@ import Testing
             let entry = entry(of: 0x42345, in: shape, .stage2, host.machine)
             let cpu = host.machine[cpu: 0]
             // The 2 MiB are EL2's now, all of them.
-            cpu.store64(Address(entry), cpu.load64(Address(entry)) & ~(0xFFFF_FFFF_F000) | host.plan.superpages[0] << 12)
+            let bits = cpu.load64(Address(entry)) & ~0xFFFF_FFFF_F000
+            cpu.store64(Address(entry), bits | host.plan.superpages[0] << 12)
         }
         #expect(complaint?.contains("the host maps in no way that is due: 0x42") == true)
     }
@@ -109,6 +119,21 @@ import Testing
             cpu.store64(Address(entry), 0x42200 << 12 | 1 << 54 | 1 << 10 | 3 << 8 | 1)
         }
         #expect(complaint?.contains("the host's, not in EL2's tables: 0x42") == true)
+    }
+
+    @Test func noticesWhatAGuestMaps() throws {
+        let complaint = try complaintAfter { host in
+            let cpu = host.machine[cpu: 0]
+            let handle = host.hvc(CallRegisters(.createVM, VMKind.normal.rawValue, 40, 0x42000, 16)).x1
+            let answer = host.hvc(CallRegisters(.mapGuest, handle, 0x100, 0x42100, 4, 3))
+            #expect(handle != 0 && answer.x0 == 0 && host.complaints.isEmpty)
+            guard let shape = WalkShape(guestRoot: 0x42000, inputBits: 40) else { return }
+            let tables = tables(to: 0x100, in: shape, .stage2, host.machine)
+            let entry = Address<HypervisorVirtual>(tables[2] << 12 | 0x100 << 3)
+            // Another page of the host's, which it has not lent.
+            cpu.store64(entry, cpu.load64(entry) & ~0xFFFF_FFFF_F000 | 0x42180 << 12)
+        }
+        #expect(complaint?.contains("a guest maps what is not its own: 0x42180") == true)
     }
 
     @Test func noticesAnAnswer() throws {
