@@ -13,6 +13,8 @@ public enum AuditedTrap {
     /// Nothing that changes memory and of which anything is known: system registers, registers of guests, calls that
     /// only a test's image knows.
     case other
+    /// SMC, and what it comes to; nil if that depends on what other CPUs do.
+    case firmware(FirmwareFate?)
     /// A call that changes nothing. A host makes hundreds of thousands of them in a row.
     case question(CallRegisters)
     /// HVC #0.
@@ -24,15 +26,18 @@ public enum AuditedTrap {
     /// `runVCPU`.
     case run
 
-    /// Whether it is a run, which takes as long as a guest likes.
-    public var isRun: Bool {
-        if case .run = self { true } else { false }
+    /// Whether it takes as long as a guest or firmware likes.
+    public var isLong: Bool {
+        switch self {
+        case .run, .firmware: true
+        case .other, .question, .call, .noCall, .fault: false
+        }
     }
 }
 
 extension Audit {
-    /// Before EL2 answers the host's trap. A run of a vCPU takes as long as the guest likes: others' traps may come
-    /// before its end, and no others' before the end of anything else.
+    /// Before EL2 answers the host's trap. Others' traps may come before the end of what `isLong`, and no others' before
+    /// the end of anything else.
     public func begin<P: GuestProcessor>(
         _ frame: HostFrame, on cpu: Int, _ hypervisor: borrowing Hypervisor<P>, on processor: P
     ) -> AuditedTrap {
@@ -52,6 +57,9 @@ extension Audit {
             case .version, .counter, .pageReport, .panicRecord, nil: return .question(call)
             default: return .call(seen(before: call, hypervisor, on: processor))
             }
+        case .smc64:
+            let call = CallRegisters(frame.x[0], frame.x[1], frame.x[2], frame.x[3])
+            return .firmware(fate(of: call, immediate: syndrome.immediate, hypervisor))
         case .dataAbortLower, .instructionAbortLower:
             switch syndrome.faultStatus {
             case .translation, .accessFlag:
@@ -69,6 +77,15 @@ extension Audit {
     ) throws(Difference) {
         switch trap {
         case .other: return try checkSliceAtTimes(hypervisor, on: processor)
+        case .firmware(let fate):
+            let due: UInt64? =
+                switch fate {
+                case .refused: UInt64(bitPattern: -1)
+                case .answered(let answer): answer
+                case .forwarded, .coldReset, .relayed, .asked, nil: nil
+                }
+            if let due, frame.x[0] != due { throw Difference("SMC was answered:", frame.x[0]) }
+            return try checkSliceAtTimes(hypervisor, on: processor)
         case .question(let call):
             let answer = CallRegisters(frame.x[0], frame.x[1], frame.x[2], frame.x[3])
             try check(call, answer, on: cpu, on: processor)
@@ -90,6 +107,17 @@ extension Audit {
             counts.faults += 1
         }
         try checkSlice(hypervisor, on: processor)
+    }
+
+    /// What an SMC comes to. Which CPUs are on is not known here.
+    private func fate<P: GuestProcessor>(
+        of call: CallRegisters, immediate: UInt16, _ hypervisor: borrowing Hypervisor<P>
+    ) -> FirmwareFate? {
+        let number = UInt32(truncatingIfNeeded: call.x0) & ~0x1_0000
+        if number == Function.cpuOn || Function.affinityInfo.contains(number) { return nil }
+        let entry = (number == Function.cpuSuspend ? call.x2 : call.x1) >> pageShift
+        return core.part([Pages(first: entry, count: 1, page(entry))])
+            .fate(of: call, immediate: immediate, offered: Set(hypervisor.offeredFirmwareCalls))
     }
 
     /// Compares the answer to a question, and what the ledger says of the page that it is about.

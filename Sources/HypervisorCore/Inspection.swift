@@ -61,6 +61,15 @@ extension Hypervisor {
     /// VTCR_EL2 and VTTBR_EL2 of the host.
     package var hostRegisters: (vtcr: UInt64, vttbr: UInt64) { (hostTranslation.control, hostTranslation.base) }
 
+    /// Calls that firmware said it has at installation, of those that not all firmware has.
+    package var offeredFirmwareCalls: [UInt32] {
+        let all: [FunctionID] = [
+            .workaround1, .workaround2, .workaround3, .socID, .trngVersion, .trngFeatures, .trngGetUUID, .trngRandom32,
+            .trngRandom64,
+        ]
+        return all.filter { firmware.verdict($0, 0) == .forward }.map(\.rawValue)
+    }
+
     /// `VectorLengths.bits` that guests may have.
     package var vectorLengthBits: UInt64 { guestVectorLengths.bits }
 

@@ -34,30 +34,30 @@ private struct AuditStep {
 
 extension Root {
     /// Answers a trap of the host, and checks the answer and what it has changed. Traps come one after the other,
-    /// but for runs of vCPUs, and for SMC, which may not come back and changes no memory.
+    /// but for runs of vCPUs, and for SMC, which may not come back.
     func checkedTrap(
         _ cpu: PerCPU, _ frame: UnsafeMutablePointer<HostFrame>, on processor: EL2Processor
     ) -> HostCallOutcome {
         // Safety: the frame is this CPU's, as in `hostTrap`.
         let syndrome = unsafe ExceptionSyndrome(bits: frame.pointee.syndrome)
         let data = Address<HypervisorVirtual>(cpu.address)
-        guard hypervisor.phase == .finalised, syndrome.exceptionClass != .smc64 else {
-            if syndrome.exceptionClass == .smc64, unsafe endsMachine(frame.pointee.x[0]) {
-                audit.withLock(on: processor) { $0.isOver = true }
-            }
+        guard hypervisor.phase == .finalised else {
             return unsafe hypervisor.hostTrap(cpu.index, data: data, &frame.pointee, on: processor)
+        }
+        if syndrome.exceptionClass == .smc64, syndrome.immediate == 0, unsafe endsMachine(frame.pointee.x[0]) {
+            audit.withLock(on: processor) { $0.isOver = true }
         }
         // Safety: as above.
         var step = unsafe AuditStep(frame: frame.pointee, cpu: cpu.index)
-        if unsafe answersTest(&frame.pointee, on: processor) { return .answered }
+        if syndrome.exceptionClass == .hvc64, unsafe answersTest(&frame.pointee, on: processor) { return .answered }
         var outcome = HostCallOutcome.answered
         var isHeld = true
         audit.withLock(on: processor) { state in
             let start = processor.read(.cntpctEL0)
             defer { state.longest = max(state.longest, processor.read(.cntpctEL0) &- start) }
             if !state.isOver { begin(&step, &state) }
-            // What takes as long as a guest likes is done without the lock.
-            isHeld = !state.isOver && !step.trap.isRun
+            // What takes as long as a guest or firmware likes is done without the lock.
+            isHeld = !state.isOver && !step.trap.isLong
             guard isHeld else { return }
             unsafe outcome = hypervisor.hostTrap(cpu.index, data: data, &frame.pointee, on: processor)
             if case .panicRecord = outcome {

@@ -136,20 +136,33 @@ import Testing
         #expect(complaint?.contains("a guest maps what is not its own: 0x42180") == true)
     }
 
-    @Test func noticesAnAnswer() throws {
+    /// What the audit makes of an answer that the hypervisor never gave.
+    private func difference(
+        _ exceptionClass: UInt64, _ call: CallRegisters, answer: CallRegisters
+    ) throws -> Difference? {
         let player = try player()
         let audit = try #require(player.host.audit)
         let host = player.host
         var frame = HostFrame()
-        frame.syndrome = 0x16 << 26 | 1 << 25
-        frame.x[0] = UInt64(HostCall.pageReport.rawValue)
-        frame.x[1] = 0x42000
+        frame.syndrome = exceptionClass << 26 | 1 << 25
+        frame.x[0] = call.x0
+        frame.x[1] = call.x1
         let trap = audit.begin(frame, on: 0, host.hypervisor, on: host.machine[cpu: 0])
-        frame.x[0] = 0
-        frame.x[1] = PageReport.guest.rawValue
-        let difference = #expect(throws: Difference.self) {
+        frame.x[0] = answer.x0
+        frame.x[1] = answer.x1
+        return #expect(throws: Difference.self) {
             try audit.end(trap, frame, on: 0, host.hypervisor, on: host.machine[cpu: 0])
         }
+    }
+
+    @Test func noticesAnAnswer() throws {
+        let difference = try difference(
+            0x16, CallRegisters(.pageReport, 0x42000), answer: CallRegisters(0, PageReport.guest.rawValue))
         #expect(difference?.description.contains("x1") == true)
+    }
+
+    @Test func noticesAnAnswerOfFirmware() throws {
+        let difference = try difference(0x17, CallRegisters(0xC200_0001), answer: CallRegisters(0))
+        #expect(difference?.description == "SMC was answered: 0x0")
     }
 }
