@@ -67,7 +67,7 @@ extension Hypervisor {
             .workaround1, .workaround2, .workaround3, .socID, .trngVersion, .trngFeatures, .trngGetUUID, .trngRandom32,
             .trngRandom64,
         ]
-        return all.filter { firmware.verdict($0, 0) == .forward }.map(\.rawValue)
+        return all.filter { firmware.verdict($0, 0) == .forward }.map { $0.rawValue }
     }
 
     /// `VectorLengths.bits` that guests may have.
