@@ -68,6 +68,8 @@ extension Audit {
         guard let vm = core.machines[handle], let slot = Hypervisor<P>.slot(of: handle) else { return [:] }
         var wrong: Difference?
         var result: [UInt64: PageSum] = [:]
+        var branch: UInt64 = 0
+        var sum = PageSum()
         let own = Owner(.machine, slot: slot)
         let guest = Owner(.guest, slot: slot)
         OwnTables(processor: processor).forEachLeaf(of: shape, .stage2, in: pages) { table in
@@ -84,12 +86,17 @@ extension Audit {
                     wrong = Difference("a guest maps what is not its own:", mapping.frame)
                     return false
                 }
-                result[page >> 9, default: PageSum()].add(page, mapping)
+                if page >> 9 != branch {
+                    if sum.pages > 0 { result[branch] = sum }
+                    (branch, sum) = (page >> 9, PageSum())
+                }
+                sum.add(page, mapping)
                 counts.guestPages += 1
             }
             return true
         }
         if let wrong { throw wrong }
+        if sum.pages > 0 { result[branch] = sum }
         return result
     }
 }
