@@ -15,7 +15,7 @@ help:
 	@echo
 	@echo "  make demo      boot a stock kernel, take EL2 from it, show what it can no longer see"
 	@echo "  make test      form, unit tests, images, machine code, a short matrix of machines"
-	@echo "  make test-all  the same with every machine"
+	@echo "  make test-all  the same with every machine, then under a hypervisor that checks itself, and every attack"
 	@echo "  make search    random, interleaved and exhaustive programs against the specification"
 	@echo "  make attack    every attack, with and without the defence against it"
 	@echo "  make images    build everything that runs in the machines"
@@ -46,6 +46,7 @@ test: lab
 
 test-all: lab
 	@$(LAB) test --all
+	@$(LAB) test --checked
 	@$(LAB) attack
 
 attack: lab

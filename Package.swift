@@ -42,6 +42,9 @@ let faults: [SwiftSetting] =
     // The tests here attack with and without each defence.
     + (world == .developer || world == .core ? [.define("MARTLET_FAULT_SWITCHES")] : [])
 
+/// Whether the hypervisor holds itself against the specification at its exits, which the product does not.
+let isChecked = (Context.environment["MARTLET_FAULTS"] ?? "").split(separator: ",").contains("CHECKED")
+
 /// Counters of edges and comparisons for libFuzzer, which the toolchain brings.
 let instrumented: [SwiftSetting] = world == .fuzz ? [.unsafeFlags(["-sanitize=fuzzer"])] : []
 
@@ -61,6 +64,7 @@ var targets: [Target] = [
     swift("Arm"),
     swift("Machine", ["Arm"], features: ["RawLayout", "BuiltinModule"]),
     swift("HypervisorCore", ["Arm", "Machine", "HypervisorInterface", "CBootProtocol"]),
+    swift("TableWalker"),
     swift("HostModuleCore", ["CBootProtocol", "HypervisorInterface"]),
     swift("VirtualGIC", ["Arm", "Machine"]),
     swift("KVMCore", ["HypervisorInterface"]),
@@ -69,18 +73,29 @@ var targets: [Target] = [
     swift("VMMDevices", ["VMMBoot"]),
     swift("VMMRun", ["VMMConfiguration", "VMMBoot", "VMMDevices"]),
 ]
+/// What holds ledger and tables against the specification.
+let audit = swift(
+    "Audit", ["Arm", "Machine", "HypervisorInterface", "HypervisorCore", "Specification", "TableWalker"])
 // What stands where silicon stands, what says what should happen, and the tests of both and of
 // the hypervisor's core.
 let coreTests: [Target] = [
-    swift("SimulatedMachine", ["Arm", "Machine"]),
+    swift("SimulatedMachine", ["Arm", "Machine", "TableWalker"]),
     swift("Specification", ["HypervisorInterface"]),
+    audit,
     swift("Snapshot"),
     swift(
         "SearchKit",
         [
             "HypervisorCore", "SimulatedMachine", "Specification", "Machine", "Arm", "HypervisorInterface",
-            "CBootProtocol", "Snapshot",
+            "CBootProtocol", "Snapshot", "Audit", "TableWalker",
         ]),
+    .testTarget(
+        name: "AuditTests",
+        dependencies: [
+            "Audit", "SearchKit", "SimulatedMachine", "Specification", "HypervisorCore", "HypervisorInterface", "Arm",
+            "TableWalker",
+        ],
+        swiftSettings: strict),
     .testTarget(
         name: "SearchKitTests",
         dependencies: [
@@ -104,7 +119,7 @@ let coreTests: [Target] = [
 ]
 // What must hold whatever bytes come from outside.
 let fuzzTargets: [Target] = [
-    swift("SimulatedMachine", ["Arm", "Machine"]),
+    swift("SimulatedMachine", ["Arm", "Machine", "TableWalker"]),
     swift(
         "FuzzTargets",
         [
@@ -174,9 +189,11 @@ case .hypervisor:
             name: "HypervisorImage",
             dependencies: [
                 "Arm", "Machine", "HypervisorInterface", "HypervisorCore", "EL2Machine", "CEL2", "CBootProtocol",
-            ],
-            swiftSettings: strict),
+            ] + (isChecked ? ["Audit", "CAudit"] : []),
+            swiftSettings: strict + faults),
     ]
+    // No product image links any of it.
+    if isChecked { targets += [swift("Specification", ["HypervisorInterface"]), audit, .target(name: "CAudit")] }
     products += [.executable(name: "hypervisor", targets: ["HypervisorImage"])]
 case .module:
     // The Swift half of martlet.ko; Sources/HostModule/Makefile links it with the C binding.

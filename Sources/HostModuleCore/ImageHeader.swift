@@ -17,7 +17,7 @@ public enum ImageDefect: Equatable, Sendable {
     case perCPUSize
     /// The header gives another length than the image has.
     case fileSize
-    /// The memory size is unaligned, too small, or larger than one superpage.
+    /// The memory size is unaligned, too small, or larger than two superpages.
     case memorySize
     /// Text and read-only data do not follow each other page by page.
     case segments
@@ -49,7 +49,7 @@ public enum ImageDefect: Equatable, Sendable {
 public struct ImageHeader: Equatable, Sendable {
     /// Bytes of the flat image.
     public let fileSize: UInt64
-    /// Bytes in memory, with zero-filled data; whole pages, at most one superpage.
+    /// Bytes in memory, with zero-filled data; whole pages, at most two superpages, which is what can be had in one piece.
     public let memorySize: UInt64
     /// Where the kernel's stub branches to.
     public let enter: UInt64
@@ -67,7 +67,7 @@ public struct ImageHeader: Equatable, Sendable {
         guard fileSize == UInt64(words.count) * 8 else { throw .image(.fileSize) }
         memorySize = words[3]
         let pageMask = Limits.pageSize - 1
-        guard memorySize >= fileSize, memorySize <= Limits.superpageSize, memorySize & pageMask == 0 else {
+        guard memorySize >= fileSize, memorySize <= 2 * Limits.superpageSize, memorySize & pageMask == 0 else {
             throw .image(.memorySize)
         }
         let textEnd = words[4]

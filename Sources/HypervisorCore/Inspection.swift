@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 //
-// What a test reads of the hypervisor's own state to hold it against the specification. No image
-// calls any of this.
+// What a test, and an image that checks itself, reads of the hypervisor's own state to hold it against the
+// specification. The product calls none of this.
 
 package import Arm
 package import HypervisorInterface
@@ -53,5 +53,47 @@ extension Hypervisor {
     /// The slot of the VM table that a handle names.
     package static func slot(of number: UInt64) -> UInt8? {
         VMHandle(alleged: number).map { UInt8(truncatingIfNeeded: $0.slot) }
+    }
+
+    /// What the host told at installation.
+    package var installation: BootBlock { boot }
+
+    /// VTCR_EL2 and VTTBR_EL2 of the host.
+    package var hostRegisters: (vtcr: UInt64, vttbr: UInt64) { (hostTranslation.control, hostTranslation.base) }
+
+    /// Calls that firmware said it has at installation, of those that not all firmware has.
+    package var offeredFirmwareCalls: [UInt32] {
+        let all: [FunctionID] = [
+            .workaround1, .workaround2, .workaround3, .socID, .trngVersion, .trngFeatures, .trngGetUUID, .trngRandom32,
+            .trngRandom64,
+        ]
+        return all.filter { firmware.verdict($0, 0) == .forward }.map { $0.rawValue }
+    }
+
+    /// `VectorLengths.bits` that guests may have.
+    package var vectorLengthBits: UInt64 { guestVectorLengths.bits }
+
+    /// Whether a VM has run, by its own page, and which CPU runs each of its vCPUs.
+    package func observeRuns(
+        of number: UInt64, on processor: P, _ runner: (_ vcpu: UInt64, _ cpu: Int) -> Void
+    ) -> Bool {
+        memory.withLock(on: processor) { state in
+            guard let handle = VMHandle(alleged: number), let vm = state.machines[handle] else { return false }
+            for index in 0..<HostCall.maximumVCPUs {
+                guard let vcpu = vm.vcpu(index, on: processor) else { continue }
+                let data = vcpu.load(.runner, on: processor)
+                guard data != 0, !KeptClaim(Address(data)).isKept(vcpu, on: processor) else { continue }
+                for cpu in 0..<boot.cpuCount where boot.dataPage(of: cpu).rawValue == data { runner(index, cpu) }
+            }
+            return vm.load(.hasRun, on: processor) != 0
+        }
+    }
+
+    /// Whether the VM of a handle still has its stage-2: until its pages are being returned.
+    package func hasTables(_ number: UInt64, on processor: P) -> Bool {
+        memory.withLock(on: processor) { state in
+            guard let handle = VMHandle(alleged: number), let vm = state.machines[handle] else { return false }
+            return vm.phase(on: processor) != .returning
+        }
     }
 }

@@ -13,6 +13,9 @@ import Machine
 /// The image's root value.
 struct Root: ~Copyable {
     let hypervisor: Hypervisor<EL2Processor>
+    #if MARTLET_FAULT_CHECKED
+    let audit = Locked(AuditState())
+    #endif
 }
 
 /// A synchronous exception from the host. `frame` lies on this CPU's stack, `page` is its data page.
@@ -26,12 +29,17 @@ public func hostTrap(_ frame: UnsafeMutableRawPointer, _ page: UInt64) -> Never 
         unsafe answerAfterPanic(&frame.pointee, on: processor)
     } else if RootFlags.isInitialised {
         RootStorage<Root>.borrow { root in
+            #if MARTLET_FAULT_CHECKED
+            let outcome = unsafe root.checkedTrap(cpu, frame, on: processor)
+            unsafe finish(outcome, frame, cpu, on: processor)
+            #else
             // What a host asks for most.
             if unsafe root.hypervisor.isRun(frame.pointee) {
                 unsafe root.hypervisor.tryToRun(cpu.index, Address(page), &frame.pointee, on: processor)
             } else {
                 unsafe answer(root, frame, cpu, on: processor)
             }
+            #endif
         }
     } else {
         unsafe trapBeforeInitialisation(frame, cpu, on: processor)

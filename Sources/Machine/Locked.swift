@@ -29,6 +29,8 @@ public struct Cell<Value: ~Copyable>: ~Copyable {
 
 /// The place of a lock in the order in which locks nest (docs/locking.md).
 public enum LockRank: UInt8, Comparable, Sendable {
+    /// What a hypervisor that checks itself compares itself with; in images for tests only.
+    case audit
     /// Which CPUs are behind the stage-2.
     case inside
     /// The CPUs' power states.

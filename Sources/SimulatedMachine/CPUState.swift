@@ -5,6 +5,7 @@
 
 import Arm
 import Machine
+import TableWalker
 
 /// The state of one CPU.
 final class CPUState {

@@ -92,7 +92,7 @@ public struct Installation: Sendable {
 /// The abstract state.
 public struct AbstractState: Equatable, Sendable {
     /// Every page that is not a plain device, in ascending order, as runs; neighbours differ.
-    public private(set) var map: [Pages] = []
+    public internal(set) var map: [Pages] = []
     /// What each CPU does, by index.
     public internal(set) var cpus: [Power]
     /// The CPUs' affinities, by index.
@@ -109,6 +109,8 @@ public struct AbstractState: Equatable, Sendable {
     public let vectorLengths: UInt64
     /// What the machine's CPUs have.
     public let features: ProcessorFeatures
+    /// Of a part of a state: frames that are lent by mappings that the part leaves out.
+    var lentElsewhere: Set<UInt64> = []
     /// CPUs on which the host finds the virtual timer's interrupt asserted, a guest's last word.
     public internal(set) var firingTimers: Set<Int> = []
 

@@ -38,7 +38,7 @@ extension AbstractState {
         var next = try afterTakingBack(call.x1, machine, observing)
         if answer.x3 > 0 { try next.giveBack(answer.x2, answer.x3, of: call.x1) }
         guard let left = next.machines[call.x1] else { return next }
-        let isEmpty = left.ownPages.isEmpty && left.mappings.isEmpty
+        let isEmpty = left.ownPages.isEmpty && left.memoryPages == 0
         switch progress {
         case .more:
             // The VM's own page is the last, and with it the VM is gone.
@@ -74,7 +74,7 @@ extension AbstractState {
             throw Disagreement("\(count) pages from \(hex(first)) came back that are not the VM's")
         }
         // Its tables must last as long as its memory.
-        guard machine.mappings.isEmpty else { throw Disagreement("a table came back before the guest's memory") }
+        guard machine.memoryPages == 0 else { throw Disagreement("a table came back before the guest's memory") }
         set(first, count, .host)
         machines[handle]?.ownPages.subtract(first..<first + count)
     }

@@ -18,9 +18,12 @@ public enum Reach: Equatable, Sendable {
 
 extension AbstractState {
     /// What a confined CPU's access to a frame comes to.
-    public func reach(_ frame: UInt64) -> Reach {
+    public func reach(_ frame: UInt64) -> Reach { reach(frame, as: page(frame)) }
+
+    /// The same, for a frame of which is known what it is.
+    public func reach(_ frame: UInt64, as page: Page) -> Reach {
         guard frame >> (inputBits - 12) == 0 else { return .nothing }
-        return switch page(frame) {
+        return switch page {
         case .host, .firmware: .memory
         case .device: .device
         case .denied, .installed, .donated, .machine: .nothing

@@ -18,6 +18,8 @@ public struct Machine: Equatable, Sendable {
     public internal(set) var vcpus: [UInt64: VCPU] = [:]
     /// What each guest page maps to.
     public internal(set) var mappings: [UInt64: Mapping] = [:]
+    /// Of a part of a state: how many pages of the guest the part leaves out.
+    public internal(set) var mappingsElsewhere = 0
     /// MMIO windows, by first guest page and pages.
     public internal(set) var windows: [Window] = []
     /// A vCPU was run.
@@ -30,6 +32,9 @@ public struct Machine: Equatable, Sendable {
     /// guest's time back or forth.
     public internal(set) var counterOffset: UInt64 = 0
 
+    /// How many pages the guest has.
+    public var memoryPages: Int { mappings.count + mappingsElsewhere }
+
     /// Whether `destroyVM` has begun.
     var isEnding: Bool { life == .ending }
 
@@ -39,6 +44,12 @@ public struct Machine: Equatable, Sendable {
         public let frame: UInt64
         /// What the guest may do there, beyond reading.
         public let access: GuestAccess
+
+        /// A page that maps to a frame.
+        public init(frame: UInt64, access: GuestAccess) {
+            self.frame = frame
+            self.access = access
+        }
     }
 
     /// A range that may reach the host as MMIO.
@@ -76,7 +87,7 @@ extension AbstractState {
 
     /// Frames that are lent at least once.
     var lentFrames: Set<UInt64> {
-        var frames: Set<UInt64> = []
+        var frames = lentElsewhere
         for machine in machines.values where machine.kind == .normal {
             for mapping in machine.mappings.values { frames.insert(mapping.frame) }
         }
@@ -149,7 +160,7 @@ extension AbstractState {
 
     private func mayLackTables(_ observing: Observation) -> Set<CallStatus> {
         // Where the host touches what guests own it gets tables of its own.
-        let owned = machines.values.filter { $0.kind == .protected }.reduce(0) { $0 + $1.mappings.count }
+        let owned = machines.values.filter { $0.kind == .protected }.reduce(0) { $0 + $1.memoryPages }
         let kept = owned == 0 ? 0 : UInt64(owned + 511) / 512 + 1
         return observing.freePages < mostTablesForOneChange + kept ? [.noMemory] : []
     }

@@ -14,6 +14,9 @@ struct RunTests: AsyncParsableCommand {
     @Flag(help: "Run the full matrix of system tests.")
     var all = false
 
+    @Flag(help: "Run system tests under a hypervisor that checks itself against the specification, and no other tests.")
+    var checked = false
+
     @Option(help: "Run only the system tests whose name contains this text.")
     var filter: String?
 
@@ -27,22 +30,27 @@ struct RunTests: AsyncParsableCommand {
         guard machines >= 1 else { throw ValidationError("--machines is \(machines): at least one machine has to run") }
     }
 
+    private var isEverything: Bool { filter == nil && !checked }
+
     func run() async throws {
-        let scenarios = Scenarios.select(all ? .full : .short, filter: filter)
+        let extent: Extent = all ? .full : .short
+        let scenarios =
+            checked
+            ? Scenarios.selectChecked(extent, filter: filter) : Scenarios.select(extent, filter: filter)
         guard !scenarios.isEmpty else {
             throw LabError.unknown(
                 kind: "system test", name: filter ?? "", known: Scenarios.all.map(\.identifier))
         }
         var report = TestReport()
         let workspace = try Workspace.current()
-        // With a filter the user wants that one thing.
-        if filter == nil {
+        // With a filter, or under another hypervisor, the user wants that one thing.
+        if isEverything {
             Progress.say("Form")
             report.add(try await Lint.run(workspace))
             Progress.say("Unit tests")
             report.add(try await UnitTests.run(workspace))
         }
-        if all && filter == nil {
+        if all && isEverything {
             Progress.say("Bytes from outside")
             report.add(try await Fuzzing(workspace).run(seconds: 10))
             Progress.say("Programs against the specification")
@@ -50,11 +58,11 @@ struct RunTests: AsyncParsableCommand {
         }
         Progress.say("Images")
         let images = try await preparedImages()
-        if filter == nil {
+        if isEverything {
             Progress.say("Machine code")
             report.add(try await MachineCode.check(images))
         }
-        if filter == nil {
+        if isEverything {
             Progress.say("Costs, in instructions")
             report.add(try await Benchmark(images: images, machine: .cortexA72).check())
         }

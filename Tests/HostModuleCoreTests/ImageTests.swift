@@ -61,7 +61,7 @@ import Testing
         #expect(defect { $0[1] += 1 << 32 } == .perCPUSize)
         #expect(defect { $0[2] += 8 } == .fileSize)
         #expect(defect { $0.removeLast() } == .fileSize)
-        for size: UInt64 in [0x1000, 0x3001, 0x20_1000, .max] { #expect(defect { $0[3] = size } == .memorySize) }
+        for size: UInt64 in [0x1000, 0x3001, 0x40_1000, .max] { #expect(defect { $0[3] = size } == .memorySize) }
         for end: UInt64 in [0, 0x1001, 0x3000, .max] { #expect(defect { $0[4] = end } == .segments) }
         for end: UInt64 in [0, 0x2001, 0x4000, .max] { #expect(defect { $0[5] = end } == .segments) }
         for entry: UInt64 in [0, 0x82, 0x1000, .max] { #expect(defect { $0[6] = entry } == .entry) }

@@ -56,5 +56,9 @@ struct AttackTableTests {
         #expect(MachineCode.noFaults(product).verdict == .passed)
         #expect(MachineCode.hasFaults(faulty, .switches).verdict == .passed)
         #expect(MachineCode.hasFaults(product, .switches).verdict == .failed)
+        let checked = MachineCode.Symbols(text: "audit_on_stack T 1000 20\n")
+        #expect(MachineCode.noFaults(checked).verdict == .failed)
+        #expect(MachineCode.hasFaults(checked, .checked).verdict == .passed)
+        #expect(MachineCode.hasFaults(faulty, .checked).verdict == .failed)
     }
 }

@@ -112,6 +112,11 @@ struct KeptClaim {
         processor.storeRelease64(place(MARTLET_PERCPU_CLAIM_KEPT), vcpu.base.rawValue)
     }
 
+    /// Whether this CPU keeps the claim and does not run the vCPU.
+    func isKept(_ vcpu: VCPUPage, on processor: some Processor) -> Bool {
+        processor.loadAcquire64(place(MARTLET_PERCPU_CLAIM_KEPT)) == vcpu.base.rawValue
+    }
+
     /// Takes a claim away from its CPU, unless that runs it. The memory lock is held.
     func takeAway(_ vcpu: VCPUPage, on processor: some Processor) -> Bool {
         guard processor.exchange64(place(MARTLET_PERCPU_CLAIM_KEPT), vcpu.base.rawValue, for: 0) else { return false }

@@ -25,6 +25,9 @@ extension MachineCode {
         for variant in HypervisorVariant.allCases where variant != .product {
             results.append(try await checkFaulty(images.hypervisorELF(variant), variant))
         }
+        // Its heap and its arithmetic must leave the host's and the guests' registers alone too.
+        let checked = try await Disassembly.of(images.hypervisorELF(.checked))
+        results.append(noVectorRegisters(checked, but: vectorSwitch, group: "hypervisor-checked"))
         results.append(try await checkFaultyModule(images.hostModule(.switches), .switches))
         return results + [try await Traps.ofHypervisor(images).check(), try await Traps.ofModule(images).check()]
     }

@@ -14,6 +14,9 @@ public enum HypervisorVariant: String, CaseIterable, Sendable {
     /// A call that takes defences away, for attacks that must succeed then.
     case switches
 
+    /// The specification, which it holds itself against whenever it returns to the host.
+    case checked
+
     /// What is added to the names of files and folders.
     fileprivate var suffix: String { self == .product ? "" : "-\(rawValue)" }
 
@@ -96,8 +99,7 @@ extension Images {
     /// target goes into is SwiftPM's business, and it compiles only what has changed.
     private var sources: [FilePath] {
         let tools: Set<String> = [
-            "LabKit", "lab", "SimulatedMachine", "Specification", "SearchKit", "search", "Snapshot", "FuzzTargets",
-            "Fuzzer",
+            "LabKit", "lab", "SimulatedMachine", "SearchKit", "search", "Snapshot", "FuzzTargets", "Fuzzer",
         ]
         let folder = workspace.root.appending("Sources")
         return folder.entries.filter { !tools.contains($0) }.map { folder.appending($0) }

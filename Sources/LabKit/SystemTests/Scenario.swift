@@ -47,6 +47,14 @@ public enum Subject: Sendable {
     /// The module is loaded first of all.
     case martlet(HypervisorVariant)
 
+    /// What is built into the hypervisor.
+    var variant: HypervisorVariant {
+        switch self {
+        case .bareKernel: .product
+        case .martlet(let variant): variant
+        }
+    }
+
     /// The word for the kernel's command line.
     var parameter: String {
         switch self {
@@ -128,7 +136,10 @@ public struct Scenario: Sendable {
     /// How long its machine may be silent, and take in all.
     var patience: Patience {
         // A host is silent while guests boot in it, one after another.
-        ramDisk == .host ? Patience() : Patience(silence: .seconds(900), total: .seconds(5400))
+        let patience = ramDisk == .host ? Patience() : Patience(silence: .seconds(900), total: .seconds(5400))
+        // A hypervisor that checks itself takes several times as long.
+        guard case .martlet(.checked) = subject else { return patience }
+        return Patience(silence: patience.silence * 2, total: patience.total * 2)
     }
 
     /// Additions to the kernel's command line.

@@ -7,7 +7,7 @@ public enum Scenarios {
     /// Every scenario of the matrix.
     public static let all: [Scenario] =
         hosts + guests + guestLives + contexts + kvm + protected + replays + regions + refusals + power + resets
-        + panics + controls + vmmOnLinux
+        + panics + differences + controls + vmmOnLinux
 
     /// The machines on which a host is shown to live on.
     private static let machines: [MachineConfiguration] = {

@@ -80,7 +80,7 @@ public struct SystemTests: Sendable {
         let console = try folder.appending("console.log").readText()
         var results = HostReport(console: console).results(for: scenario, console: console)
         if case .panicAt(let place) = scenario.epilogue {
-            results.append(await explain(console, place: place, name: "\(scenario.identifier)/panic-explained"))
+            results.append(await explain(console, scenario, place: place))
         }
         if let replay = scenario.replay {
             results.append(
@@ -122,10 +122,11 @@ public struct SystemTests: Sendable {
     }
 
     /// Follows the panic record in a console to a place in the sources.
-    private func explain(_ console: String, place: String, name: String) async -> CheckResult {
+    private func explain(_ console: String, _ scenario: Scenario, place: String) async -> CheckResult {
+        let name = "\(scenario.identifier)/panic-explained"
         do {
             let panic = try HypervisorPanic(log: console)
-            let symbolizer = Symbolizer(image: images.hypervisorELF(.panic))
+            let symbolizer = Symbolizer(image: images.hypervisorELF(scenario.subject.variant))
             // The place itself, not one that it was called from.
             let chain = try await symbolizer.resolve([panic.elr &- panic.base]).first ?? []
             let isNamed = chain.contains { $0.location.contains(place) }

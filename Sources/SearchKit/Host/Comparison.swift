@@ -4,10 +4,12 @@
 // pages or for some.
 
 import Arm
+import Audit
 import HypervisorCore
 import HypervisorInterface
 import SimulatedMachine
 public import Specification
+import TableWalker
 
 /// Every input page that there can be.
 let allPages: Range<UInt64> = 0..<1 << 40
@@ -50,15 +52,8 @@ extension SimulatedHost {
                 }
             return report == due ? nil : "the ledger says \(report) of \(hex(frame)), which is \(page)"
         }
-        let isRight =
-            switch (page, seen) {
-            case (.host, .host(let count)): count == lent[frame] ?? 0
-            case (.installed, .hypervisor(let use)): use.origin == .superpage
-            case (.donated, .hypervisor(let use)): use.origin == .toppedUp
-            case (.machine, .hypervisor(.occupied(.toppedUp))): true
-            case (.guest, .guest(let slot, _)): state.owners[frame].flatMap { Self.slot(of: $0) } == slot
-            default: false
-            }
+        let slot = page == .guest ? state.owners[frame].flatMap { Self.slot(of: $0) } : nil
+        let isRight = page.agrees(with: seen, lent: page == .host ? lent[frame] ?? 0 : 0, slot: slot)
         return isRight
             ? nil : "the ledger says \(seen) of \(hex(frame)), which is \(page), lent \(lent[frame] ?? 0) times"
     }
@@ -152,18 +147,18 @@ extension SimulatedHost {
     func guestTables(_ handle: UInt64, _ vm: Specification.Machine) -> (difference: String?, tables: [UInt64]) {
         // The root goes back to the host like any other page.
         guard vm.ownPages.contains(vm.root), vm.life == .active || !vm.mappings.isEmpty else { return (nil, []) }
-        let bits = vm.inputBits
-        let size: UInt64 = [32: 0, 36: 1, 39: 2, 40: 2, 42: 3, 44: 4, 48: 5][bits] ?? 5
-        let vtcr = 1 << 31 | size << 16 | (bits >= 44 ? 2 : 1) << 6 | (64 - bits)
-        let type = hypervisor.features.hasForcedWriteBack ? Stage2Attributes.MemoryType.forcedWriteBack : .writeBack
+        guard let shape = WalkShape(guestRoot: vm.root, inputBits: vm.inputBits) else {
+            return ("VM \(hex(handle)) has \(vm.inputBits) bits of address", [])
+        }
+        let type = WalkShape.memoryType(isForced: hypervisor.features.hasForcedWriteBack)
         var count = 0
         var wrong: UInt64?
-        let tables = machine.visitStage2(vttbr: vm.root << pageShift, vtcr: vtcr, pages: 0..<1 << (bits - pageShift)) {
+        let tables = machine.visitStage2(shape, pages: 0..<1 << (shape.inputBits - pageShift)) {
             run in
             for page in 0..<run.pages {
                 guard let due = vm.mappings[run.input + page], due.frame == run.frame + page,
                     run.readable, run.writable == due.access.contains(.write),
-                    run.executable == due.access.contains(.execute), run.memory == type.rawValue
+                    run.executable == due.access.contains(.execute), run.memory == type
                 else {
                     wrong = wrong ?? run.input + page
                     continue
@@ -179,14 +174,6 @@ extension SimulatedHost {
         return (
             isComplete ? nil : "VM \(hex(handle)) maps \(count) pages where \(vm.mappings.count) are due", tables
         )
-    }
-}
-
-extension PageState.HypervisorUse {
-    var origin: PageState.Origin {
-        switch self {
-        case .occupied(let origin), .free(let origin, _), .freeTail(let origin): origin
-        }
     }
 }
 

@@ -4,6 +4,7 @@
 // calls and accesses, and each of them comes back as it would on silicon.
 
 import Arm
+public import Audit
 public import HypervisorCore
 public import HypervisorInterface
 import Machine
@@ -26,6 +27,8 @@ open class SimulatedHost: @unchecked Sendable {
     public static let entryPoints = FirmwareEntryPoints(cpuOn: 0x4040_0100, resume: 0x4040_0200)
     /// What a call did that no call may do.
     public internal(set) var complaints: [String] = []
+    /// The audit, once it has begun.
+    public private(set) var audit: Audit?
 
     /// Loads, enters on all CPUs and initialises on the first.
     public init(_ plan: Plan = Plan(), prepare: (PSCIFirmware) -> Void = { _ in }) throws {
@@ -95,15 +98,38 @@ open class SimulatedHost: @unchecked Sendable {
         }
         frame.programCounter = 0x1000
         frame.savedState = 0x6000_0005
-        if case .panicRecord = hypervisor.hostTrap(cpu, &frame, on: processor) {
-            // The record is kept by the image, which has none as long as EL2 has not panicked.
-            frame.x[0] = UInt64(bitPattern: CallStatus.notFound.rawValue)
-        }
+        enter(&frame, on: cpu)
         machine.returnToHost(processor)
         var isKept = frame.programCounter == returnsTo && frame.savedState == 0x6000_0005
         for index in arguments..<31 where frame.x[index] != 0xAAAA_0000 + UInt64(index) { isKept = false }
         if !isKept { complain("a call changed x4…x30, the state, or where the host goes on: \(registers)") }
         return CallRegisters(frame.x[0], frame.x[1], frame.x[2], frame.x[3])
+    }
+
+    /// What the image does with a trap.
+    private func enter(_ frame: inout HostFrame, on cpu: Int) {
+        let processor = machine[cpu: cpu]
+        let trap = audit?.begin(frame, on: cpu, hypervisor, on: processor)
+        if case .panicRecord = hypervisor.hostTrap(cpu, &frame, on: processor) {
+            // The record is kept by the image, which has none as long as EL2 has not panicked.
+            frame.x[0] = UInt64(bitPattern: CallStatus.notFound.rawValue)
+        }
+        guard let audit, let trap else { return }
+        do throws(Difference) {
+            try audit.end(trap, frame, on: cpu, hypervisor, on: processor)
+        } catch {
+            complain("the audit says: \(error)")
+        }
+    }
+
+    /// From here on the audit that images for tests make at their exits is made here too. The hypervisor is final,
+    /// and nothing has happened yet.
+    public func beginAudit() {
+        do throws(Difference) {
+            audit = try Audit.start(hypervisor, on: machine[cpu: 0])
+        } catch {
+            complain("the audit says: \(error)")
+        }
     }
 
     /// HVC #0 with x0 and following, for calls that have more of them; x0…x11 of the answer.
@@ -114,7 +140,7 @@ open class SimulatedHost: @unchecked Sendable {
         for (index, value) in registers.enumerated() { frame.x[index] = value }
         frame.programCounter = 0x1000
         frame.savedState = 0x6000_0005
-        _ = hypervisor.hostTrap(cpu, &frame, on: processor)
+        enter(&frame, on: cpu)
         machine.returnToHost(processor)
         if frame.programCounter != 0x1000 || frame.savedState != 0x6000_0005 {
             complain("a call changed where the host goes on: \(registers)")
@@ -135,7 +161,7 @@ open class SimulatedHost: @unchecked Sendable {
                 frame.syndrome = abort.esr
                 frame.programCounter = 0x2000
                 frame.savedState = 0x6000_0005
-                _ = hypervisor.hostTrap(cpu, &frame, on: processor)
+                enter(&frame, on: cpu)
                 machine.returnToHost(processor)
                 if frame.programCounter != 0x2000 { return nil }
             }

@@ -80,7 +80,10 @@ public final class Player {
     func hasChanged(since point: Point) -> Bool { state != point.state || handles != point.handles }
 
     /// Goes back to where nothing has happened yet.
-    public func startAgain() { goBack(to: start) }
+    public func startAgain() {
+        goBack(to: start)
+        if host.audit != nil { host.beginAudit() }
+    }
 
     /// What an operand stands for.
     public func value(_ operand: Operand) -> UInt64 {

@@ -5,6 +5,7 @@
 // break is a mistake here too, because this project never wants it.
 
 import Arm
+import TableWalker
 
 extension SimulatedMachine {
     /// A word of a page that walkers may read as a table has changed.

@@ -7,6 +7,7 @@
 // the point of coherency in between, unless stage-2 forces write-back on both (FEAT_S2FWB).
 
 import Arm
+import TableWalker
 
 /// Pages that a VMID has lost and of which its cache lines may be left: sorted and disjoint.
 struct Departures {

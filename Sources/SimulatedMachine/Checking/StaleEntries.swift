@@ -5,6 +5,7 @@
 
 import Arm
 import Machine
+import TableWalker
 
 /// A broken translation that TLBs may still hold.
 struct StaleEntry {

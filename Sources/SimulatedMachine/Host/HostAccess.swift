@@ -4,6 +4,7 @@
 // TLB may hold and otherwise through the stage-2 tables that lie in memory.
 
 public import Arm
+import TableWalker
 
 /// What an access of the host does.
 public enum AccessKind: Sendable, CaseIterable {

@@ -4,6 +4,7 @@
 // and, for stores to live tables, handed to the break-before-make rules.
 
 import Arm
+import TableWalker
 
 extension SimulatedMachine {
     /// The slot that EL2 reaches at a virtual address; nil, and a report, if it may not.

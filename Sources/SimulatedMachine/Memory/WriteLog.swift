@@ -4,6 +4,7 @@
 // everything after every step.
 
 import Arm
+import TableWalker
 
 /// What a word of a live table says something about.
 public struct TableWord: Equatable, Sendable {

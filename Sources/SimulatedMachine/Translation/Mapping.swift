@@ -4,6 +4,7 @@
 // tables really written with what they should say.
 
 public import Arm
+public import TableWalker
 
 /// A run of input pages that live tables map to consecutive frames with equal attributes.
 public struct MappedRun: Equatable, Sendable {
@@ -70,7 +71,13 @@ extension SimulatedMachine {
         vttbr: UInt64, vtcr: UInt64, pages: Range<UInt64>, _ body: (MappedRun) -> Void
     ) -> [UInt64] {
         guard let shape = WalkShape(vttbr: vttbr, vtcr: vtcr) else { return [] }
-        return visitLeaves(shape, .stage2, pages, body)
+        return visitStage2(shape, pages: pages, body)
+    }
+
+    /// The same for a root and a shape.
+    @discardableResult
+    public func visitStage2(_ shape: WalkShape, pages: Range<UInt64>, _ body: (MappedRun) -> Void) -> [UInt64] {
+        visitLeaves(shape, .stage2, pages, body)
     }
 
     /// The leaves of EL2's stage-1 on a CPU that reach into some input pages.
@@ -84,12 +91,13 @@ extension SimulatedMachine {
         _ shape: WalkShape, _ regime: Regime, _ pages: Range<UInt64>, _ body: (MappedRun) -> Void
     ) -> [UInt64] {
         var read: [UInt64] = []
-        forEachLeaf(shape, regime, in: pages, reading: &read) { input, leaf, level in
+        forEachLeaf(of: shape, regime, in: pages, foundTable: { read.append($0) }) { input, leaf, level in
             body(
                 MappedRun(
                     input: input, frame: leaf.frame, pages: 1 << WalkShape.entryShift(level),
                     readable: leaf.readable, writable: leaf.writable, executable: leaf.executable,
                     memory: leaf.memory))
+            return true
         }
         return read
     }
@@ -135,38 +143,28 @@ extension SimulatedMachine {
     private func forEachLeaf(
         _ shape: WalkShape, _ regime: Regime, _ body: (UInt64, Reading.Leaf, UInt8) -> Void
     ) {
-        var read: [UInt64] = []
-        forEachLeaf(shape, regime, in: 0..<1 << (shape.inputBits - pageShift), reading: &read, body)
-    }
-
-    private func forEachLeaf(
-        _ shape: WalkShape, _ regime: Regime, in pages: Range<UInt64>, reading read: inout [UInt64],
-        _ body: (UInt64, Reading.Leaf, UInt8) -> Void
-    ) {
-        let shift = WalkShape.entryShift(shape.startLevel) + 9
-        for page in 0..<shape.rootPages where page << shift < pages.upperBound && (page + 1) << shift > pages.lowerBound
-        {
-            visit(shape.root + page, shape.startLevel, page << shift, regime, pages, &read, body)
+        forEachLeaf(of: shape, regime, in: 0..<1 << (shape.inputBits - pageShift)) { input, leaf, level in
+            body(input, leaf, level)
+            return true
         }
     }
+}
 
-    private func visit(
-        _ table: UInt64, _ level: UInt8, _ input: UInt64, _ regime: Regime, _ pages: Range<UInt64>,
-        _ read: inout [UInt64], _ body: (UInt64, Reading.Leaf, UInt8) -> Void
-    ) {
-        guard let slot = memory.existingSlot(table) else { return }
-        read.append(table)
-        let shift = WalkShape.entryShift(level)
-        let from = pages.lowerBound > input ? Int(min(512, (pages.lowerBound - input) >> shift)) : 0
-        let to = Int(min(512, (pages.upperBound - input + (1 << shift) - 1) >> shift))
-        for index in from..<max(from, to) {
-            guard memory.word(slot, index) & 1 == 1 || !pending.isEmpty else { continue }
-            let first = input + UInt64(index) << shift
-            switch Reading(walkerWord(table: table, index: UInt64(index)), level: level, regime: regime) {
-            case .fault: break
-            case .table(let next, _): visit(next, level + 1, first, regime, pages, &read, body)
-            case .leaf(let leaf): if leaf.accessFlag { body(first, leaf, level) }
-            }
-        }
+extension SimulatedMachine: TableMemory {
+    /// Where the words of a table lie.
+    public struct Table {
+        let frame: UInt64
+        let slot: PhysicalMemory.Slot
+    }
+
+    /// The table in a frame of RAM.
+    public func table(_ frame: UInt64) -> Table? {
+        memory.existingSlot(frame).map { Table(frame: frame, slot: $0) }
+    }
+
+    /// What walkers read there: not the latest store, but the latest published one.
+    public func word(_ table: Table, _ index: Int) -> UInt64 {
+        if !pending.isEmpty { return walkerWord(table: table.frame, index: UInt64(index)) }
+        return memory.word(table.slot, index)
     }
 }

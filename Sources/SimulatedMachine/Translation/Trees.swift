@@ -4,6 +4,7 @@
 // still hold entries of a root that they left, and which pages are tables of such a tree.
 
 import Arm
+import TableWalker
 
 extension SimulatedMachine {
     /// Looks at a CPU's registers after one that matters was written.

@@ -3,6 +3,7 @@
 // The walker: from a root and an input page to a leaf, through the words that lie in memory.
 
 import Arm
+import TableWalker
 
 /// What a walk found.
 enum WalkResult {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
  * Calls to EL2 that a host kernel must not get through, made from inside that kernel. With
- * `id` (and `smc`, `x1`, `x2`) it makes that one call and prints what came back.
+ * `id` (and `smc`, `x1`, `x2`) it makes that one call, as many times as `times` says, and prints what came back.
  */
 #include <linux/irqflags.h>
 #include <linux/preempt.h>
+#include <linux/sched.h>
 #include <linux/uaccess.h>
 #include <asm/sysreg.h>
 
@@ -13,10 +14,12 @@
 static ulong id;
 static ulong x1;
 static ulong x2;
+static ulong times = 1;
 static bool use_smc;
 module_param(id, ulong, 0);
 module_param(x1, ulong, 0);
 module_param(x2, ulong, 0);
+module_param(times, ulong, 0);
 module_param_named(smc, use_smc, bool, 0);
 
 #define PATTERN(i) (0x5a5a000000000000ul + (i))
@@ -92,13 +95,16 @@ static int __init probe_init(void)
 	/* SiP and OEM services, trusted OS, an unknown PSCI number, MEM_PROTECT, FF-A. */
 	static const u64 refused_smc[] = { 0x82000000, 0xc2000001, 0x83000000, 0xc3000001, 0xb2000000,
 					   0xbf00ff01, 0x8400001f, 0x84000013, 0x84000063, 0xc4000072 };
-	struct registers out;
-	bool preserved;
+	struct registers out = {};
+	bool preserved = false;
 
 	if (id) {
-		preserved = call(use_smc ? smc : hvc, id, x1, x2, &out);
-		pr_info("MARTLET-CALL %#lx: x0=%#llx x1=%#llx x2=%#llx x3=%#llx x4-x17 %s, sre=%#llx\n", id, out.x[0], out.x[1],
-			out.x[2], out.x[3], preserved ? "preserved" : "changed",
+		for (; times; times--) {
+			preserved = call(use_smc ? smc : hvc, id, x1, x2, &out);
+			cond_resched();
+		}
+		pr_info("MARTLET-CALL %#lx: x0=%#llx x1=%#llx x2=%#llx x3=%#llx x4-x17 %s, sre=%#llx\n", id, out.x[0],
+			out.x[1], out.x[2], out.x[3], preserved ? "preserved" : "changed",
 			/* A kernel reads it whenever a CPU wakes, whatever EL2 has come to. */
 			(u64)read_sysreg_s(SYS_ICC_SRE_EL1));
 		return 0;

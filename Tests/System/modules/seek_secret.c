@@ -113,6 +113,7 @@ static int __init seek(void)
 		if ((range->flags & IORESOURCE_SYSTEM_RAM) != IORESOURCE_SYSTEM_RAM)
 			continue;
 		for (number = range->start >> PAGE_SHIFT; number <= range->end >> PAGE_SHIFT; number++) {
+			cond_resched();
 			if (owned && !is_guests(number))
 				continue;
 			pages++;
@@ -124,7 +125,6 @@ static int __init seek(void)
 			search(copy, length);
 			/* What the copy held is not to be found again where the copy is. */
 			memset(copy, 0, PAGE_SIZE);
-			cond_resched();
 		}
 	}
 	kfree(copy);
