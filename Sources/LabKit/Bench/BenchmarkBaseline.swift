@@ -16,14 +16,15 @@ public struct BenchmarkBaseline: Codable, Equatable, Sendable {
     /// From a report.
     public init(_ report: BenchmarkReport) {
         versions = report.versions
-        rows = (report.hosts[.martlet] ?? [:]).mapValues { measurement in
+        rows = [:]
+        for (name, measurement) in report.hosts[.martlet] ?? [:] {
             var kinds: [InstructionCounts.Kind: Double] = [:]
-            for kind in InstructionCounts.Kind.allCases {
+            for kind in InstructionCounts.Kind.allCases where kind == .any || BenchmarkRow.comparesKinds(of: name) {
                 let value = kind == .any ? measurement.hostSide() : measurement.leastOfEL2(kind)
                 let count = (value * 100).rounded() / 100
                 if count != 0 { kinds[kind] = count }
             }
-            return kinds
+            rows[name] = kinds
         }
     }
 

@@ -109,6 +109,13 @@ public struct BenchmarkRow: Sendable {
         return scheduled.contains { row.hasPrefix($0) } ? 0.05 : 0.01
     }
 
+    /// Whether the kinds of a row's instructions are compared with the baseline's too. How many runs of pages a
+    /// large guest's memory is in, and so how often tables change, is the allocator's doing.
+    static func comparesKinds(of name: String) -> Bool {
+        guard let row = name.split(separator: "/").last else { return true }
+        return !["destroy-", "guest-"].contains { row.hasPrefix($0) }
+    }
+
     /// How much a row may cost; nil if nothing is said.
     func limit(kind: String, on machine: BenchmarkMachine) -> Int? {
         switch goal {

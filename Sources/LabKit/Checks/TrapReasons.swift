@@ -32,7 +32,7 @@ enum TrapReasons {
             "MemoryState+HostFault.swift", "panic", 1,
             "Taking whole ranges between RAM away needs no table: nothing is split."),
         TrapReason(
-            "MemoryState+Lend.swift", "panic", 1,
+            "MemoryState+Lend.swift", "panic", 2,
             "The VM's pages for tables were counted before the change began; the ledger counts "
                 + "what guests' tables map."),
         TrapReason(
