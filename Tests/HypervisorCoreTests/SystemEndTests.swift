@@ -90,6 +90,24 @@ struct SystemEndTests {
         bench.expectNoViolations()
     }
 
+    @Test func `a claim of a vCPU that was wiped while it ran ends with its VM, where firmware refuses`() throws {
+        let vm = try bench.makeVM(.protected)
+        bench.machine.guest = ScriptedGuest([
+            { _, _ in
+                _ = bench.smc(CallRegisters(0x8400_0009), on: 1)
+                return .interrupt
+            },
+            { _, _ in .interrupt },
+        ])
+        _ = bench.run(vm)
+        #expect(bench.end(vm))
+        // Its pages are another one's.
+        let next = try bench.makeVM(.protected)
+        #expect(bench.run(next, on: 1).exit == .interrupt)
+        #expect(bench.run(vm).status == .notFound)
+        bench.expectNoViolations()
+    }
+
     @Test func `registers of a VM that is half-way back to the host are wiped as well`() throws {
         let vm = try bench.makeVM(.protected, vcpus: 3)
         give(vm, 0x80000, page, 1)

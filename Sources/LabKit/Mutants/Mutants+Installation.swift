@@ -22,6 +22,9 @@ extension Mutants {
         .left(
             "end-with-registers", .ownership, end, out: "wipeRegisters(of: vm, on: processor)",
             "Guests' registers are there for whoever starts next."),
+        .left(
+            "end-with-kept-claim", .ownership, end, out: "vcpu.store(.runner, runner, on: processor)",
+            "Where firmware refuses, a CPU may run a vCPU in whose page another one lies by now."),
         .unchecked(
             "end-of-returning", .ownership, end, "if «vm.phase(on: processor) != .returning» { return }",
             "Registers on their way back to the host are there for whoever starts next."),
