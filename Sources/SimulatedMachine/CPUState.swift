@@ -64,7 +64,7 @@ final class CPUState {
         self[.idAA64MMFR0] = id.mmfr0
         self[.idAA64MMFR1] = id.mmfr1
         self[.idAA64MMFR2] = id.mmfr2
-        self[.ctrEL0] = 0x8444_C004
+        self[.ctrEL0] = 0x8444_C004 | id.ctr
         // Four list registers; five bits of priority and of preemption.
         self[.ichVtrEL2] = 4 << 29 | 4 << 26 | 3
     }

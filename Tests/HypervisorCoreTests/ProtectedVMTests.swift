@@ -39,6 +39,7 @@ struct ProtectedVMTests {
     @Test func `a donated page is zeroed and comes back cleaned with forced write-back too`() throws {
         var plan = Plan()
         plan.identification.mmfr2 = 1 << 40
+        plan.identification.ctr = 1 << 28
         let bench = try HostBench.finalised(plan)
         let vm = try bench.makeVM(.protected)
         bench.machine.poke(Address(page << 12), 0x5EC2E7)

@@ -27,6 +27,7 @@ struct RandomGuestTests {
         // All that these have, and pointer authentication with it.
         (many.identification.isar0, many.identification.isar1, many.identification.isar2) = (~0, ~0, ~0)
         many.identification.mmfr2 = ~0
+        many.identification.ctr = 1 << 28
         many.identification.auxiliary = ~0
         var one = Plan()
         one.cpuCount = 1
