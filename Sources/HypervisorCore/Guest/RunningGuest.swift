@@ -59,7 +59,6 @@ struct RunningGuest: ~Copyable {
         self.x4 = x4
         return .leaves
     }
-
 }
 
 /// What a CPU knows of the vCPU that it has claimed: three places in its data page, which only it writes, but

@@ -24,7 +24,8 @@ extension Hypervisor {
                     guard state.stopGuests(again: looks > 1, on: processor) || looks >= Self.looks else { return nil }
                     state.wipeGuests(on: processor)
                 }
-                // The lock is held over the call: meanwhile nobody makes a guest or gives it memory, and no protected one runs.
+                // The lock is held over the call: meanwhile nobody makes a guest or gives it memory, and of the
+                // protected ones none runs.
                 return processor.callFirmware(FirmwareRegisters(FunctionID(call.rawValue))).x0
             }
             if let answer { return answer }
